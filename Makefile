@@ -1,0 +1,37 @@
+# The commands of this project. CI calls the same targets: see .ci/run.
+.DEFAULT_GOAL := help
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+            $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+.PHONY: help setup demo check test conformance chaos system dev node
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## .venv with the command apex-rtm, from the lock file
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt install python3 python3-venv / dnf install python3.12"; exit 1; }
+	@$(PYTHON) tools/bootstrap.py run
+
+dev: setup
+	@$(PYTHON) tools/bootstrap.py dev
+
+node:
+	@command -v npm >/dev/null || { echo "Node.js 18+ with npm is needed for the tests: apt install nodejs npm"; exit 1; }
+	@test node_modules/.stamp -nt package-lock.json || { npm ci --no-progress --loglevel=error && touch node_modules/.stamp; }
+
+demo: setup ## the main job on this machine: open http://127.0.0.1:3000/demo
+	@$(BIN)/apex-rtm serve --demo
+
+check: dev ## format, types, layers, unit tests: under a minute
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n +1
+	@$(BIN)/pytest -q -m "not slow"
+
+system:
+	@tools/system_packages.sh
+
+test: system dev node check ## everything: real nginx, real Chromium, Node: under ten minutes
+	@$(BIN)/pytest -q -m slow
+	@node --test client-js/test/
