@@ -1,0 +1,303 @@
+"""The composition root: the only place that knows every part. Settings in, a running server out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import uvicorn
+from uvicorn.config import Config
+
+from apex_rtm.authorize import Authorizer
+from apex_rtm.clock import Clock, SystemClock
+from apex_rtm.demo import demo_routes
+from apex_rtm.edge.guard import Proxies
+from apex_rtm.edge.http import Api, make_app
+from apex_rtm.edge.intake import Intake
+from apex_rtm.edge.ws import EdgeLimits, Gateway
+from apex_rtm.engine.base import Engine
+from apex_rtm.engine.journal import Journal, Retention
+from apex_rtm.engine.memory import MemoryEngine
+from apex_rtm.engine.sqlite import SqliteEngine
+from apex_rtm.errors import ConfigurationError
+from apex_rtm.hub import Hub
+from apex_rtm.limits import ConnectionQuota
+from apex_rtm.log import get_logger
+from apex_rtm.presence import Presence
+from apex_rtm.publish import Publisher
+from apex_rtm.revocations import Revocations
+from apex_rtm.session import Session, SessionLimits, Surroundings
+from apex_rtm.settings import Namespace, Settings
+from apex_rtm.tokens import TokenVerifier
+
+_log = get_logger(__name__)
+_RESERVED_FILES = 128  # the log, the listening socket, standard streams, a spare for everything else
+_TICK_S = 1.0
+_MAX_WAITING_MESSAGES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A composed server, before any socket is open."""
+
+    settings: Settings
+    engine: Engine
+    hub: Hub
+    gateway: Gateway
+    intake: Intake
+    config: Config
+
+
+def compose(settings: Settings, clock: Clock | None = None) -> Parts:
+    """Build every part and connect them, from the log outwards."""
+    clock = clock or SystemClock()
+    engine = _make_engine(settings, clock)
+    revocations = Revocations(keep_s=settings.max_token_ttl_s + settings.clock_leeway_s)
+    hub = Hub(engine, revocations, Presence(max_names=settings.presence_max_names))
+    authorizer = Authorizer(
+        [key.get_secret_value() for key in settings.api_keys], _make_verifier(settings, clock), revocations
+    )
+    quota = ConnectionQuota(
+        total=settings.max_connections or _connections_allowed(settings),
+        per_ip=settings.max_connections_per_ip,
+        per_user=settings.max_connections_per_user,
+    )
+    around = Surroundings(hub, authorizer, quota, _session_limits(settings), clock)
+    gateway = _make_gateway(settings, around)
+    intake = Intake(
+        settings.max_header_bytes,
+        settings.max_headers,
+        settings.max_http_connections,
+        settings.header_timeout_s,
+    )
+    publisher = Publisher(
+        engine,
+        clock,
+        max_message_bytes=settings.max_message_bytes,
+        max_batch_messages=settings.max_batch_messages,
+        max_json_depth=settings.max_json_depth,
+        publish_rate=settings.publish_rate,
+    )
+    api = Api(
+        hub,
+        publisher,
+        authorizer,
+        clock,
+        settings.max_body_bytes,
+        settings.max_json_depth,
+        settings.body_timeout_s,
+    )
+    app = make_app(api, extra_routes=demo_routes() if settings.demo else ())
+    config = Config(
+        app,
+        http=intake.connection,  # type: ignore[arg-type]
+        ws=gateway.connection,  # type: ignore[arg-type]
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=20,
+        timeout_graceful_shutdown=int(settings.drain_timeout_s) or 1,
+        backlog=4096,
+    )
+    return Parts(settings, engine, hub, gateway, intake, config)
+
+
+def _make_engine(settings: Settings, clock: Clock) -> Engine:
+    retention = _retention(settings)
+    journal = Journal(
+        retention=retention,
+        max_bytes=settings.log_max_bytes,
+        channel_ttl_s=settings.channel_ttl_s,
+        idempotency_window_s=settings.idempotency_window_s,
+    )
+    if settings.engine == "memory":
+        return MemoryEngine(journal, clock)
+    return SqliteEngine(
+        settings.data_dir,
+        journal,
+        retention,
+        clock,
+        idempotency_window_s=settings.idempotency_window_s,
+        revocation_keep_s=settings.max_token_ttl_s + settings.clock_leeway_s,
+        max_waiting=_MAX_WAITING_MESSAGES,
+    )
+
+
+def _namespace_of(settings: Settings) -> Callable[[str], Namespace | None]:
+    longest_first = sorted(settings.namespaces, key=lambda namespace: len(namespace.prefix), reverse=True)
+
+    def find(channel: str) -> Namespace | None:
+        return next((n for n in longest_first if channel.startswith(n.prefix)), None)
+
+    return find
+
+
+def _retention(settings: Settings) -> Callable[[str], Retention]:
+    namespace_of = _namespace_of(settings)
+
+    def retention(channel: str) -> Retention:
+        size, ttl_s = settings.history_size, settings.history_ttl_s
+        namespace = namespace_of(channel)
+        if namespace is not None:
+            size = size if namespace.history_size is None else namespace.history_size
+            ttl_s = ttl_s if namespace.history_ttl_s is None else namespace.history_ttl_s
+        return Retention(size, ttl_s)
+
+    return retention
+
+
+def _make_verifier(settings: Settings, clock: Clock) -> TokenVerifier | None:
+    if settings.jwt_secret is None:
+        return None
+    return TokenVerifier(
+        settings.jwt_secret.get_secret_value(),
+        max_ttl_s=settings.max_token_ttl_s,
+        leeway_s=settings.clock_leeway_s,
+        clock=clock,
+    )
+
+
+def _session_limits(settings: Settings) -> SessionLimits:
+    namespace_of = _namespace_of(settings)
+
+    def has_presence(channel: str) -> bool:
+        namespace = namespace_of(channel)
+        return namespace is not None and namespace.presence
+
+    return SessionLimits(
+        max_channels=settings.max_channels_per_connection,
+        connect_timeout_s=settings.connect_timeout_s,
+        ping_interval_s=settings.ping_interval_s,
+        token_warning_s=settings.token_warning_s,
+        has_presence=has_presence,
+    )
+
+
+def _make_gateway(settings: Settings, around: Surroundings) -> Gateway:
+    return Gateway(
+        converse=lambda peer: Session(around, peer),
+        quota=around.quota,
+        proxies=Proxies(settings.trusted_proxies),
+        limits=EdgeLimits(
+            max_frame_bytes=settings.max_frame_bytes,
+            outbox_max_bytes=settings.outbox_max_bytes,
+            write_timeout_s=settings.write_timeout_s,
+            close_timeout_s=settings.close_timeout_s,
+            frame_rate=settings.command_rate,
+            frame_burst=settings.command_burst,
+        ),
+        clock=around.clock,
+        is_open=settings.is_open,
+        allowed_origins=settings.allowed_origins,
+        reconnect_spread_s=settings.reconnect_spread_s,
+    )
+
+
+def _connections_allowed(settings: Settings) -> int:
+    """Use all file descriptors that the system gives, less what publishing and the log need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(hard - settings.max_http_connections - _RESERVED_FILES, 64)
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Take the port before anything else is started. Raises ConfigurationError."""
+    try:
+        info = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(info[0], socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(info[4])
+        listener.listen(4096)
+    except socket.gaierror as error:
+        raise ConfigurationError([f"host: {settings.host} is not an address of this machine: {error}"]) from error
+    except OSError as error:
+        raise ConfigurationError([_explain_bind(settings, error)]) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _explain_bind(settings: Settings, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port: {settings.port} on {settings.host} is in use already; stop that program or set another port"
+    if error.errno == errno.EACCES:
+        return f"port: {settings.port} may not be used by this user; ports below 1024 need a reverse proxy"
+    return f"host: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which drains before it stops and says when it is ready."""
+
+    def __init__(self, parts: Parts, on_ready: Callable[[], None]) -> None:
+        super().__init__(parts.config)
+        self._parts = parts
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Ready turns 503 first, so that a load balancer sends nobody new while the others are still served.
+        self._parts.hub.draining = self._parts.gateway.draining = True
+        await asyncio.sleep(self._parts.settings.drain_delay_s)
+        await super().shutdown(sockets)
+
+
+async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT. `on_ready` gets the base URL. Raises ConfigurationError when it cannot start."""
+    parts = compose(settings)
+    listener = bind(settings)
+    try:
+        async with running(parts):
+            host, port = listener.getsockname()[:2]
+            base_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            _log.info("server.started", url=base_url, mode="open" if settings.is_open else "secured")
+            await _Server(parts, lambda: on_ready(base_url)).serve([listener])
+            _log.info("server.stopped")
+    finally:
+        listener.close()
+
+
+@contextlib.asynccontextmanager
+async def running(parts: Parts) -> AsyncIterator[None]:
+    """Start the engine and the clockwork, and stop both in the right order."""
+    await parts.engine.start(parts.hub)
+    for revocation in parts.engine.revocations():
+        parts.hub.revocations.add(revocation)
+    ticking = asyncio.create_task(_tick(parts))
+    presence = asyncio.create_task(_flush_presence(parts))
+    try:
+        yield
+    finally:
+        for task in (ticking, presence):
+            task.cancel()
+        await asyncio.gather(ticking, presence, return_exceptions=True)
+        await parts.engine.stop()
+
+
+async def _tick(parts: Parts) -> None:
+    while True:
+        await asyncio.sleep(_TICK_S)
+        try:
+            parts.hub.tick(parts.gateway.clock.monotonic())
+            parts.hub.revocations.tidy(parts.gateway.clock.now())
+            await parts.engine.tidy()
+        except Exception:  # noqa: BLE001 - a fault in housekeeping must be seen and must not end it
+            _log.exception("tick.failed")
+
+
+async def _flush_presence(parts: Parts) -> None:
+    while True:
+        await asyncio.sleep(parts.settings.presence_interval_s)
+        try:
+            parts.hub.presence.flush()
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("presence.failed")

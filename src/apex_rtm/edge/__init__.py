@@ -1,0 +1,1 @@
+"""Where the outside comes in: HTTP, WebSocket, and the guards in front of both."""

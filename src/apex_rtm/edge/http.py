@@ -1,0 +1,292 @@
+"""The HTTP interface: Starlette routes from a request to `Publisher`, `Hub` or a token, and errors in one form."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from apex_rtm.authorize import Authorizer
+from apex_rtm.channels import check_channel
+from apex_rtm.clock import Clock
+from apex_rtm.edge.guard import check_open_mode
+from apex_rtm.edge.openapi import describe_api
+from apex_rtm.errors import Refused, RtmError, Unavailable
+from apex_rtm.hub import Hub
+from apex_rtm.log import get_logger
+from apex_rtm.message import Published, decode_request
+from apex_rtm.overview import connections_of, describe_channels, history_of, presence_of
+from apex_rtm.publish import Publisher
+from apex_rtm.revocations import Revocation
+
+_log = get_logger(__name__)
+_encode = msgspec.json.encode
+MAX_LISTED: Final = 1000
+
+
+class TokenRequest(msgspec.Struct, rename="camel"):
+    """Body of `POST /api/tokens`."""
+
+    user: str
+    channels: list[str]
+    session_id: str | None = None
+    ttl_seconds: float = 3600
+
+
+class RevokeRequest(msgspec.Struct, rename="camel"):
+    """Body of `POST /api/revoke`."""
+
+    user: str | None = None
+    session_id: str | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What the handlers work with."""
+
+    hub: Hub
+    publisher: Publisher
+    authorizer: Authorizer
+    clock: Clock
+    max_body_bytes: int
+    max_json_depth: int
+    body_timeout_s: float
+
+    # ── publishing ──
+
+    async def broadcast(self, request: Request) -> Response:
+        """POST /api/broadcast."""
+        body = await self._body(request)
+        return _json({"ok": True, **_result(await self.publisher.publish(body))})
+
+    async def broadcast_batch(self, request: Request) -> Response:
+        """POST /api/broadcast/batch."""
+        results = await self.publisher.publish_batch(await self._body(request))
+        return _json({"ok": True, "results": [_batch_result(result) for result in results]})
+
+    # ── rights ──
+
+    async def tokens(self, request: Request) -> Response:
+        """POST /api/tokens."""
+        wanted = decode_request(await self._body(request), TokenRequest, max_depth=self.max_json_depth)
+        verifier = self.authorizer.verifier
+        if verifier is None:
+            return _failure(409, "open_mode", "open mode has no token secret and needs no tokens")
+        if not wanted.user:
+            raise Refused("bad_request", "user must not be empty")
+        for channel in wanted.channels:
+            check_channel(channel)
+        token, expires_at = verifier.mint(wanted.user, wanted.session_id, wanted.channels, wanted.ttl_seconds)
+        return _json({"ok": True, "token": token, "expiresAt": expires_at})
+
+    async def revoke(self, request: Request) -> Response:
+        """POST /api/revoke."""
+        wanted = decode_request(await self._body(request), RevokeRequest, max_depth=self.max_json_depth)
+        if wanted.user is None and wanted.session_id is None and wanted.channel is None:
+            raise Refused("bad_request", "name at least one of user, sessionId, channel")
+        if wanted.channel is not None:
+            check_channel(wanted.channel)
+        revocation = Revocation(wanted.user, wanted.session_id, wanted.channel, self.clock.now())
+        connections, subscriptions = await self.hub.revoke(revocation)
+        _log.info("rights.revoked", user=wanted.user, channel=wanted.channel, connections=connections)
+        return _json({"ok": True, "connections": connections, "subscriptions": subscriptions})
+
+    # ── looking ──
+
+    async def channels(self, request: Request) -> Response:
+        """GET /api/channels."""
+        prefix = request.query_params.get("prefix", "")
+        return _json(describe_channels(self.hub, prefix, _limit(request)))
+
+    async def history(self, request: Request) -> Response:
+        """GET /api/channels/{channel}/history."""
+        params = request.query_params
+        offset = _integer(request, "offset", 0, 2**63)
+        epoch = params.get("epoch")
+        return _json(history_of(self.hub, request.path_params["channel"], epoch, offset, _limit(request)))
+
+    async def presence(self, request: Request) -> Response:
+        """GET /api/channels/{channel}/presence."""
+        return _json(presence_of(self.hub, request.path_params["channel"]))
+
+    async def connections(self, request: Request) -> Response:
+        """GET /api/connections."""
+        params = request.query_params
+        return _json(connections_of(self.hub, params.get("user"), params.get("channel"), _limit(request)))
+
+    async def _body(self, request: Request) -> bytes:
+        """Read a body within its limits of size and time. Raises Refused (too_large, timeout)."""
+        limit = self.max_body_bytes
+        declared = request.headers.get("content-length", "0")
+        if declared.isdecimal() and len(declared) < 20 and int(declared) > limit:
+            raise Refused("too_large", f"the body has {declared} bytes, at most {limit} are allowed (max_body_bytes)")
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self.body_timeout_s):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > limit:
+                        raise Refused("too_large", f"the body has over {limit} bytes (max_body_bytes)")
+                    parts.append(part)
+        except TimeoutError as error:
+            raise Refused("timeout", "the body did not arrive in time (body_timeout_s)") from error
+        return b"".join(parts)
+
+
+def make_app(api: Api, *, extra_routes: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """Put the routes together. `extra_routes` is where the demo comes in."""
+    keyed = _require_key(api.authorizer)
+    routes: list[BaseRoute] = [
+        Route("/", _root),
+        Route("/health/live", _live),
+        Route("/health/ready", _ready(api.hub)),
+        Route("/openapi.json", _openapi),
+        Route("/api/broadcast", keyed(api.broadcast), methods=["POST"]),
+        Route("/api/broadcast/batch", keyed(api.broadcast_batch), methods=["POST"]),
+        Route("/api/tokens", keyed(api.tokens), methods=["POST"]),
+        Route("/api/revoke", keyed(api.revoke), methods=["POST"]),
+        Route("/api/channels", keyed(api.channels)),
+        Route("/api/channels/{channel:path}/history", keyed(api.history)),
+        Route("/api/channels/{channel:path}/presence", keyed(api.presence)),
+        Route("/api/connections", keyed(api.connections)),
+        *extra_routes,
+    ]
+    handlers: dict[Any, Any] = {
+        RtmError: _on_error,
+        HTTPException: _on_http_exception,
+        ClientDisconnect: _on_disconnect,
+        Exception: _on_fault,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return OpenModeGuard(app) if api.authorizer.is_open else app
+
+
+class OpenModeGuard:
+    """Stands in front of every route in open mode. See `check_open_mode` for the attacks."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what may pass."""
+        if scope["type"] == "http":
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+            try:
+                check_open_mode(headers)
+            except Refused as refused:
+                await _failure(refused.http_status, refused.code, refused.message)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def _require_key(authorizer: Authorizer) -> Callable[[Handler], Handler]:
+    def wrap(handler: Handler) -> Handler:
+        async def checked(request: Request) -> Response:
+            authorizer.check_key(_key_of(request))
+            return await handler(request)
+
+        return checked
+
+    return wrap
+
+
+def _key_of(request: Request) -> str | None:
+    key = request.headers.get("x-api-key")
+    if key is not None:
+        return key
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else None
+
+
+async def _root(_request: Request) -> Response:
+    return PlainTextResponse("RTM WebSocket / REST bridge is running")
+
+
+async def _live(_request: Request) -> Response:
+    return _json({"ok": True})
+
+
+def _ready(hub: Hub) -> Handler:
+    async def ready(_request: Request) -> Response:
+        if hub.draining:
+            raise Unavailable("this server is about to stop")
+        if hub.engine.trouble is not None:
+            raise Unavailable(hub.engine.trouble)
+        return _json({"ok": True})
+
+    return ready
+
+
+async def _openapi(_request: Request) -> Response:
+    return _json(describe_api())
+
+
+def _limit(request: Request) -> int:
+    return _integer(request, "limit", 100, MAX_LISTED)
+
+
+def _integer(request: Request, name: str, default: int, most: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal()) or len(text) > 19 or int(text) > most:
+        raise Refused("bad_request", f"{name} must be a whole number from 0 to {most}")
+    return int(text)
+
+
+def _result(published: Published) -> dict[str, Any]:
+    return {"id": published.id, "epoch": published.position.epoch, "offset": published.position.offset}
+
+
+def _batch_result(result: Published | RtmError) -> dict[str, Any]:
+    if isinstance(result, RtmError):
+        return {"ok": False, "code": result.code, "message": result.message}
+    return {"ok": True, **_result(result)}
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(_encode(body), status, media_type="application/json")
+
+
+def _failure(status: int, code: str, message: str) -> Response:
+    return _json({"ok": False, "code": code, "message": message}, status)
+
+
+async def _on_error(_request: Request, error: RtmError) -> Response:
+    response = _failure(error.http_status, error.code, error.message)
+    if error.code in ("too_large", "timeout", "unauthorized"):
+        # What is left of the body is not read, and nobody waits for a stranger to finish sending it.
+        response.headers["connection"] = "close"
+    return response
+
+
+async def _on_http_exception(_request: Request, error: HTTPException) -> Response:
+    if error.status_code == 405:
+        return _failure(405, "method_not_allowed", f"use {(error.headers or {}).get('Allow', 'another method')}")
+    if error.status_code == 404:
+        return _failure(404, "not_found", "there is no such path")
+    return _failure(error.status_code, "bad_request", str(error.detail))
+
+
+async def _on_disconnect(_request: Request, _error: ClientDisconnect) -> Response:
+    return _failure(400, "bad_request", "the client went away")
+
+
+async def _on_fault(_request: Request, error: Exception) -> Response:
+    _log.error("request.failed", exc_info=error)
+    return _failure(500, "internal", "the server failed; its log has the details")

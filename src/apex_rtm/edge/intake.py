@@ -1,0 +1,135 @@
+"""uvicorn's HTTP/1.1 protocol with bounds: on headers, on slow senders, and on the number of sockets that only wait."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+
+@dataclass(slots=True)
+class Intake:
+    """What all HTTP connections share; `connection` is what uvicorn takes as its HTTP protocol class."""
+
+    max_header_bytes: int
+    max_headers: int
+    max_http_connections: int
+    header_timeout_s: float
+    sockets: int = 0
+    waiting: dict[IntakeProtocol, None] = field(default_factory=dict)
+
+    def connection(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None
+    ) -> IntakeProtocol:
+        """Make the protocol of one accepted socket. Called by uvicorn with these keywords."""
+        return IntakeProtocol(self, config, server_state, app_state)
+
+
+class _HeadersTooLarge(Exception):
+    pass
+
+
+class IntakeProtocol(HttpToolsProtocol):
+    """One HTTP connection. While its headers are incomplete it is `waiting` and may be dropped for a newer one."""
+
+    def __init__(self, intake: Intake, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
+        super().__init__(config, server_state, app_state)
+        self._intake = intake
+        self._in_headers = True
+        self._unparsed_bytes = 0
+        self._header_bytes = 0
+        self._too_large = False
+        self._counted = False
+        self._header_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Make room if there is none: the socket that has kept us waiting longest goes first."""
+        super().connection_made(transport)
+        intake = self._intake
+        if intake.sockets >= intake.max_http_connections:
+            oldest = next(iter(intake.waiting), self)
+            oldest.transport.abort()
+        intake.sockets += 1
+        self._counted = True
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the socket."""
+        self._stop_waiting()
+        self._uncount()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        """From here on the socket is a WebSocket's, or closed with a refusal."""
+        self._stop_waiting()
+        self._uncount()
+        super().handle_websocket_upgrade()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what arrives before the headers are complete: a header line may have no end."""
+        if self._in_headers:
+            self._unparsed_bytes += len(data)
+        super().data_received(data)
+        if self._in_headers and self._unparsed_bytes > self._intake.max_header_bytes and not self._too_large:
+            self._too_large = True
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """A request starts, the first one or the next on a kept connection."""
+        super().on_message_begin()
+        self._header_bytes = 0
+        if not self._in_headers:
+            self._in_headers = True
+            self._unparsed_bytes = 0
+            self._wait()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count headers as they are completed."""
+        super().on_header(name, value)
+        self._header_bytes += len(name) + len(value)
+        intake = self._intake
+        if len(self.headers) > intake.max_headers or self._header_bytes > intake.max_header_bytes:
+            self._too_large = True
+            raise _HeadersTooLarge
+
+    def on_headers_complete(self) -> None:
+        """The request is known: it waits no longer."""
+        self._in_headers = False
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP in the same form as everything else."""
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if self._too_large else HTTPStatus.BAD_REQUEST
+        message = "the request's headers are too large (max_header_bytes, max_headers)" if self._too_large else msg
+        code = "too_large" if self._too_large else "bad_request"
+        body = msgspec.json.encode({"ok": False, "code": code, "message": message})
+        self.transport.write(
+            b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+            % (status.value, status.phrase.encode(), len(body), body)
+        )
+        self.transport.close()
+
+    def _wait(self) -> None:
+        self._intake.waiting[self] = None
+        self._header_timer = self.loop.call_later(self._intake.header_timeout_s, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        self._intake.waiting.pop(self, None)
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _uncount(self) -> None:
+        if self._counted:
+            self._counted = False
+            self._intake.sockets -= 1
+
+    def _give_up(self) -> None:
+        self.transport.abort()

@@ -1,0 +1,320 @@
+"""The WebSocket edge: one connection between uvicorn's socket and a session.
+
+The framing of what comes in, the handshake and the closing handshake are those of `websockets`' Sans-I/O protocol. What
+goes out to subscribers was framed once for all of them and is written to the transport as it is: allowed because
+every message is a single unfragmented frame, and only while the connection is open (RFC 6455, sections 5.4 and 5.5.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Protocol, cast
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+from websockets.datastructures import Headers
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import OPEN, Event
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from apex_rtm import codes
+from apex_rtm.clock import Clock
+from apex_rtm.codes import Close
+from apex_rtm.edge.guard import Proxies, check_open_mode, check_origin
+from apex_rtm.errors import Refused, RtmError, Unavailable
+from apex_rtm.limits import ConnectionQuota, TokenBucket
+from apex_rtm.log import get_logger
+from apex_rtm.peer import Peer
+from apex_rtm.protocol import SUBPROTOCOL, reply_frame
+
+_log = get_logger(__name__)
+_MAX_FRAGMENTS: Final = 1024  # a message of endless empty fragments never reaches max_frame_bytes
+_WRITE_HIGH_BYTES: Final = 65_536
+
+
+class Conversation(Protocol):
+    """What a connection carries: `Session`, or an echo for the conformance tests."""
+
+    @property
+    def is_busy(self) -> bool: ...
+    def on_open(self, old_listener_channels: list[str] | None) -> None: ...
+    def on_text(self, text: bytes) -> None: ...
+    def on_binary(self, data: bytes) -> None: ...
+    def on_heard(self) -> None: ...
+    def on_writable(self) -> None: ...
+    def on_stalled(self) -> None: ...
+    def on_closed(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLimits:
+    """The settings that a connection looks at; see `Settings` for their reasons."""
+
+    max_frame_bytes: int
+    outbox_max_bytes: int
+    write_timeout_s: float
+    close_timeout_s: float
+    frame_rate: float
+    frame_burst: float
+
+
+@dataclass(slots=True)
+class Gateway:
+    """What all connections of a server share; `connection` is what uvicorn takes as its WebSocket protocol class."""
+
+    converse: Callable[[Peer], Conversation]
+    quota: ConnectionQuota
+    proxies: Proxies
+    limits: EdgeLimits
+    clock: Clock
+    is_open: bool
+    allowed_origins: tuple[str, ...]
+    reconnect_spread_s: float
+    draining: bool = False
+
+    def connection(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> Connection:
+        """Make the protocol of one upgraded socket. Called by uvicorn with these keywords."""
+        return Connection(self, server_state)
+
+
+class Connection(asyncio.Protocol):
+    """One upgraded socket. Implements `Peer` for its session."""
+
+    __slots__ = (
+        "_bucket", "_connections", "_conversation", "_counted", "_fragments", "_gateway", "_is_text", "_paused",
+        "_protocol", "_timer", "_transport", "_unhandled", "ip",
+    )  # fmt: skip
+
+    def __init__(self, gateway: Gateway, server_state: ServerState) -> None:
+        limits = gateway.limits
+        self.ip = ""
+        self._gateway = gateway
+        self._connections = cast("set[Any]", server_state.connections)
+        self._protocol = ServerProtocol(
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            select_subprotocol=_select_subprotocol,
+            max_size=limits.max_frame_bytes,
+        )
+        self._bucket = TokenBucket(limits.frame_rate, limits.frame_burst, gateway.clock.monotonic())
+        self._conversation: Conversation | None = None
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._fragments: list[bytes] = []
+        self._is_text = True
+        self._unhandled: deque[bytes] = deque()
+        self._paused = False
+        self._counted = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # ── asyncio.Protocol ──
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the socket from uvicorn's HTTP protocol."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone, whoever ended it."""
+        self._connections.discard(self)
+        self._cancel_timer()
+        if self._conversation is not None:
+            self._conversation.on_closed()
+            self._conversation = None
+        if self._counted:
+            self._gateway.quota.leave(self.ip)
+            self._counted = False
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the protocol; one bad peer must never take the server down."""
+        try:
+            self._protocol.receive_data(data)
+            self._flush()
+            for event in self._protocol.events_received():
+                self._on_event(event)
+            self._flush()
+        except Exception:  # noqa: BLE001 - whatever it is, it ends this connection only
+            _log.exception("connection.failed", ip=self.ip)
+            self._transport.abort()
+
+    def eof_received(self) -> None:
+        """The peer will not send any more."""
+        self._protocol.receive_eof()
+        self._flush()
+
+    def pause_writing(self) -> None:
+        """The peer reads slower than it is written to: it gets `write_timeout_s` to go on."""
+        self._paused = True
+        if self._protocol.state is OPEN:
+            self._start_timer(self._gateway.limits.write_timeout_s, self._stall)
+
+    def resume_writing(self) -> None:
+        """The peer has caught up."""
+        self._paused = False
+        if self._protocol.state is OPEN:
+            self._cancel_timer()
+        if self._conversation is not None:
+            self._conversation.on_writable()
+            self._handle_texts(self._conversation)
+
+    def shutdown(self) -> None:
+        """Close because the server stops. Called by uvicorn for every connection."""
+        spread_ms = int(self._gateway.reconnect_spread_s * 1000)
+        self.send(reply_frame("draining", reconnectWithinMs=spread_ms))
+        self.close(codes.DRAINING)
+
+    # ── Peer ──
+
+    @property
+    def writable(self) -> bool:
+        """False between pause_writing and resume_writing."""
+        return not self._paused
+
+    def send(self, frame: bytes) -> None:
+        """Write one complete frame to the transport, whose buffer is the bounded queue of this connection."""
+        if self._protocol._state is not OPEN:
+            return
+        self._transport.write(frame)
+        if self._paused and self._transport.get_write_buffer_size() > self._gateway.limits.outbox_max_bytes:
+            self._stall()
+
+    def close(self, close: Close) -> None:
+        """Send the close frame; cut the connection when the peer does not answer in time."""
+        if self._protocol.state is OPEN:
+            self._protocol.send_close(close.code, close.reason)
+            self._flush()
+            self._start_timer(self._gateway.limits.close_timeout_s, self._transport.abort)
+
+    # ── inwards ──
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Request):
+            self._on_handshake(event)
+        elif self._conversation is not None and self._protocol.state is OPEN:
+            self._on_frame(cast(Frame, event), self._conversation)
+
+    def _on_handshake(self, request: Request) -> None:
+        headers = [(name.lower(), value) for name, value in request.headers.raw_items()]
+        url = urlsplit(request.path)
+        try:
+            self._check_handshake(url.path, headers)
+        except RtmError as refused:
+            self._protocol.send_response(_refusal(refused))
+            return
+        response = self._protocol.accept(request)
+        self._protocol.send_response(response)
+        if response.status_code != 101:
+            return
+        self._flush()
+        self._conversation = self._gateway.converse(self)
+        wants_rtm = self._protocol.subprotocol == SUBPROTOCOL
+        self._conversation.on_open(None if wants_rtm else [c for c in parse_qs(url.query).get("channel", []) if c])
+
+    def _check_handshake(self, path: str, headers: list[tuple[str, str]]) -> None:
+        gateway = self._gateway
+        if gateway.is_open:
+            check_open_mode(headers)
+        else:
+            check_origin(headers, gateway.allowed_origins)
+        if path != "/":
+            raise Refused("not_found", "the WebSocket is at /")
+        if gateway.draining:
+            raise Unavailable("this server is about to stop")
+        peer = self._transport.get_extra_info("peername")
+        self.ip = gateway.proxies.client_ip(peer[0] if isinstance(peer, tuple) else "", headers)
+        gateway.quota.enter(self.ip)
+        self._counted = True
+
+    def _on_frame(self, frame: Frame, conversation: Conversation) -> None:
+        # Control frames count too: each ping costs an answer.
+        if not self._bucket.take(self._gateway.clock.monotonic()):
+            self._end(codes.RATE_LIMITED)
+            return
+        conversation.on_heard()
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._is_text = frame.opcode is Opcode.TEXT
+        elif frame.opcode is not Opcode.CONT:
+            return
+        if frame.fin and not self._fragments:
+            self._on_message(bytes(frame.data), conversation)
+            return
+        self._fragments.append(bytes(frame.data))
+        if len(self._fragments) > _MAX_FRAGMENTS:
+            self._end(codes.TOO_MANY_FRAGMENTS)
+        elif frame.fin:
+            data = b"".join(self._fragments)
+            self._fragments.clear()
+            self._on_message(data, conversation)
+
+    def _on_message(self, data: bytes, conversation: Conversation) -> None:
+        if not self._is_text:
+            conversation.on_binary(data)
+            return
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            self._end(codes.NOT_UTF8)
+            return
+        self._unhandled.append(data)
+        self._handle_texts(conversation)
+
+    def _handle_texts(self, conversation: Conversation) -> None:
+        """Hand over what has arrived, one by one, for as long as the conversation takes it; read no more until then."""
+        while self._unhandled and not conversation.is_busy and self._protocol.state is OPEN:
+            conversation.on_text(self._unhandled.popleft())
+        if self._transport.is_closing():
+            return
+        if conversation.is_busy:
+            self._transport.pause_reading()
+        elif not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    # ── outwards ──
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._transport.write(data)
+            else:
+                self._transport.close()
+                # close() waits until everything is written, for ever if the peer does not read.
+                self._start_timer(self._gateway.limits.close_timeout_s, self._transport.abort)
+
+    def _end(self, close: Close) -> None:
+        if self._conversation is not None:
+            self._conversation.on_closed()
+        self.close(close)
+
+    def _stall(self) -> None:
+        if self._conversation is not None:
+            self._conversation.on_stalled()
+
+    def _start_timer(self, delay_s: float, callback: Callable[[], None]) -> None:
+        self._cancel_timer()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, callback)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _select_subprotocol(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Take rtm.v1 where it is offered; an old listener offers nothing and is welcome all the same."""
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+def _refusal(error: RtmError) -> Response:
+    body = msgspec.json.encode({"ok": False, "code": error.code, "message": error.message})
+    status = HTTPStatus(error.http_status)
+    headers = Headers(
+        [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
+    )
+    return Response(status.value, status.phrase, headers, body)

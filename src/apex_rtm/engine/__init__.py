@@ -1,0 +1,1 @@
+"""Where publications are ordered and kept."""

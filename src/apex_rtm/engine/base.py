@@ -1,0 +1,69 @@
+"""What every engine promises. The contract suite `tests/engine/test_contract.py` runs on each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from apex_rtm.engine.journal import Entry, Journal
+from apex_rtm.errors import Unavailable
+from apex_rtm.message import Message, Published
+from apex_rtm.revocations import Revocation
+
+
+class EngineListener(Protocol):
+    """What an engine calls back. It never learns who subscribes."""
+
+    def on_published(self, entries: Sequence[Entry]) -> None:
+        """Deliver `entries`, already in the journal, in journal order. Must not raise and must not block."""
+        ...
+
+
+class Engine(Protocol):
+    """Orders publications and keeps them.
+
+    Guarantees, which the rest of the server builds on:
+
+    * A result of `publish` means: the publication is in the journal, and as durable as this engine gets.
+      `Unavailable` means: nothing of that message was kept or delivered, and a later attempt may be made.
+    * Offsets of a channel are 1, 2, 3 … without holes. `on_published` sees each publication once, in journal order,
+      after it is durable: were it seen earlier, a crash could hand the same offset to another message, and a
+      client that recovers from it would miss that one silently.
+    * A message with an `id` seen in its channel within the idempotency window is answered with the first result.
+    * `journal` holds what was published and answers reads at once, without input or output: replay and live
+      delivery meet without a gap because nothing can happen between reading and subscribing.
+    """
+
+    @property
+    def journal(self) -> Journal:
+        """The log that recovery reads from."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last write failed, or None while all is well. Shown by /health/ready."""
+        ...
+
+    async def start(self, listener: EngineListener) -> None:
+        """Open the store and load the journal. Raises ConfigurationError when the store cannot be used."""
+        ...
+
+    async def publish(self, messages: Sequence[Message]) -> list[Published | Unavailable]:
+        """Append in order; one result a message. Messages that come together are made durable together."""
+        ...
+
+    async def revoke(self, revocation: Revocation) -> None:
+        """Remember a revocation for as long as an older token could live. Raises Unavailable."""
+        ...
+
+    def revocations(self) -> Sequence[Revocation]:
+        """All revocations known when the engine started."""
+        ...
+
+    async def tidy(self) -> None:
+        """Drop what retention no longer wants. Called about once a second; does a bounded amount of work."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what was accepted, then close the store."""
+        ...

@@ -1,0 +1,236 @@
+"""The log of all channels in memory: positions, retention, idempotency, and reads for recovery. No input or output.
+
+Every publication has two places: its offset in its channel, and its sequence number (`seq`) in the order of all
+publications of this server, which is what wildcard subscriptions recover by.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from apex_rtm.channels import Pattern
+from apex_rtm.message import Position, Published
+
+_ENTRY_OVERHEAD_BYTES: Final = (
+    400  # an Entry, its place in both indexes and its channel name, measured with tracemalloc
+)
+_SWEEP_CHANNELS: Final = 2000  # channels looked at in one sweep, so that a sweep never holds up delivery
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One publication in the journal. `frame` is complete: fan-out and replay write it as it is."""
+
+    seq: int
+    channel: str
+    position: Position
+    at: float
+    frame: bytes
+    id: str
+    has_sender_id: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """What this entry costs in memory, roughly."""
+        return len(self.frame) + _ENTRY_OVERHEAD_BYTES
+
+
+class Retention(NamedTuple):
+    """How much of a channel's log is kept."""
+
+    size: int
+    ttl_s: float
+
+
+@dataclass(slots=True)
+class ChannelLog:
+    """One life of one channel. `entries` has no holes, so an offset is found by counting from the end."""
+
+    epoch: str
+    retention: Retention
+    top: int = 0
+    last_seq: int = 0
+    last_at: float = 0.0
+    lost_seq: int = 0
+    entries: deque[Entry] = field(default_factory=deque)
+
+    def after(self, offset: int) -> list[Entry] | None:
+        """Entries with a greater offset, oldest first, or None when some of them are gone."""
+        count = self.top - offset
+        if not 0 <= count <= len(self.entries):
+            return None
+        if count == len(self.entries):
+            return list(self.entries)
+        newest = reversed(self.entries)
+        found = [next(newest) for _ in range(count)]
+        found.reverse()
+        return found
+
+
+class Journal:
+    """The log of every channel, bounded in count and age per channel and in bytes altogether."""
+
+    def __init__(
+        self,
+        *,
+        retention: Callable[[str], Retention],
+        max_bytes: int,
+        channel_ttl_s: float,
+        idempotency_window_s: float,
+    ) -> None:
+        self.epoch = new_epoch()
+        self.generation = 1
+        self.seq = 0
+        self.size_bytes = 0
+        self.channels: dict[str, ChannelLog] = {}
+        self._retention = retention
+        self._max_bytes = max_bytes
+        self._channel_ttl_s = channel_ttl_s
+        self._idempotency_window_s = idempotency_window_s
+        self._order: OrderedDict[int, Entry] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], tuple[Published, float]] = OrderedDict()
+        self._forgotten_seq = 0
+        self._sweep: Iterator[str] = iter(())
+        self.evicted: dict[int, str] = {}
+        self.forgotten: list[str] = []
+
+    # ── positions ──
+
+    def top(self, channel: str) -> Position:
+        """The position of the newest publication; offset 0 where there has been none.
+
+        A channel that was never published to needs no memory: all such channels share the epoch of the current
+        generation, and a new generation begins whenever a channel is forgotten. So the offset 0 of a forgotten
+        channel is never mistaken for that of its next life.
+        """
+        log = self.channels.get(channel)
+        return Position(log.epoch, log.top) if log else Position(f"{self.epoch}.{self.generation}", 0)
+
+    def here(self, pattern: Pattern) -> Position:
+        """The position from which a new subscription receives everything."""
+        return Position(self.epoch, self.seq) if pattern.is_prefix else self.top(pattern.stem)
+
+    # ── writing ──
+
+    def seen(self, channel: str, message_id: str, now: float) -> Published | None:
+        """The first result of a sender's id, within the idempotency window."""
+        found = self._seen.get((channel, message_id))
+        if found is None or found[1] + self._idempotency_window_s <= now:
+            return None
+        return found[0]
+
+    def append(self, entry: Entry) -> None:
+        """Add the next publication of a channel; its position must be the one after `top`."""
+        log = self.channels.get(entry.channel)
+        if log is None:
+            log = ChannelLog(entry.position.epoch, self._retention(entry.channel), top=entry.position.offset - 1)
+            self.channels[entry.channel] = log
+        self.seq = entry.seq
+        log.top = entry.position.offset
+        log.last_seq = entry.seq
+        log.last_at = entry.at
+        log.entries.append(entry)
+        self._order[entry.seq] = entry
+        self.size_bytes += entry.size_bytes
+        if entry.has_sender_id:
+            self.remember(entry.channel, Published(entry.id, entry.position, repeated=True), entry.at)
+        while len(log.entries) > log.retention.size:
+            self._evict(log)
+        while self.size_bytes > self._max_bytes and self._order:
+            oldest = next(iter(self._order.values()))
+            self._evict(self.channels[oldest.channel])
+
+    def remember(self, channel: str, published: Published, at: float) -> None:
+        """Note a sender's id; forgets ids that are older than the window."""
+        self._seen[channel, published.id] = (published, at)
+        horizon = at - self._idempotency_window_s
+        while self._seen and next(iter(self._seen.values()))[1] < horizon:
+            self._seen.popitem(last=False)
+
+    def _evict(self, log: ChannelLog) -> None:
+        entry = log.entries.popleft()
+        log.lost_seq = entry.seq
+        del self._order[entry.seq]
+        self.size_bytes -= entry.size_bytes
+        self.evicted[entry.seq] = entry.channel
+
+    # ── reading ──
+
+    def missed(self, pattern: Pattern, since: Position) -> list[Entry] | None:
+        """What was published to `pattern` after `since`, oldest first; None when that cannot be told for sure."""
+        if pattern.is_prefix:
+            return self._missed_by_prefix(pattern, since)
+        log = self.channels.get(pattern.stem)
+        if log is None:
+            return [] if since == self.top(pattern.stem) else None
+        if since.epoch != log.epoch:
+            return None
+        return log.after(since.offset)
+
+    def _missed_by_prefix(self, pattern: Pattern, since: Position) -> list[Entry] | None:
+        if since.epoch != self.epoch or since.offset > self.seq or since.offset < self._forgotten_seq:
+            return None
+        if any(log.lost_seq > since.offset and pattern.matches(name) for name, log in self.channels.items()):
+            return None
+        found = []
+        for seq in reversed(self._order):
+            if seq <= since.offset:
+                break
+            entry = self._order[seq]
+            if pattern.matches(entry.channel):
+                found.append(entry)
+        found.reverse()
+        return found
+
+    def journal_position(self, channel: str, position: Position) -> Position | None:
+        """The place in the journal of a publication known by its channel and position, or None when it is gone."""
+        log = self.channels.get(channel)
+        if log is None or log.epoch != position.epoch:
+            return None
+        newer = log.after(position.offset)
+        if newer is None:
+            return None
+        if not newer:
+            return Position(self.epoch, log.last_seq)
+        if len(newer) == len(log.entries):
+            return Position(self.epoch, log.lost_seq)
+        return Position(self.epoch, log.entries[-len(newer) - 1].seq)
+
+    # ── retention ──
+
+    def sweep(self, now: float) -> None:
+        """Drop publications past their age and channels past theirs; looks at a bounded number of channels."""
+        for _ in range(min(_SWEEP_CHANNELS, len(self.channels))):
+            channel = next(self._sweep, None)
+            if channel is None:
+                self._sweep = iter(list(self.channels))
+                break
+            log = self.channels.get(channel)
+            if log is None:
+                continue
+            while log.entries and log.entries[0].at + log.retention.ttl_s <= now:
+                self._evict(log)
+            if not log.entries and log.last_at + self._channel_ttl_s <= now:
+                self._forget(channel, log)
+
+    def _forget(self, channel: str, log: ChannelLog) -> None:
+        del self.channels[channel]
+        self._forgotten_seq = max(self._forgotten_seq, log.last_seq)
+        self.forgotten.append(channel)
+        self.generation += 1
+
+    def take_dropped(self) -> tuple[dict[int, str], list[str]]:
+        """Hand over what was dropped since the last call: publications with their channel, and channels."""
+        dropped = (self.evicted, [name for name in self.forgotten if name not in self.channels])
+        self.evicted, self.forgotten = {}, []
+        return dropped
+
+
+def new_epoch() -> str:
+    """Make the name of a new life: 48 random bits, so that no two lives are mistaken for each other."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(6)).decode()

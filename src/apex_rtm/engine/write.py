@@ -1,0 +1,58 @@
+"""Turning messages into journal entries: who gets which position, and which were sent before."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from typing import Final
+
+from apex_rtm.engine.journal import Entry, Journal
+from apex_rtm.message import Message, Position, Published
+from apex_rtm.protocol import publication_frame
+
+_ID_PREFIX: Final = secrets.token_urlsafe(6)
+_ids: Final = itertools.count(1)
+
+
+class Batch:
+    """Messages that are appended together. Nothing changes in the journal until its entries are appended.
+
+    A batch may fail as a whole (the disk is full), so it counts positions on from the journal by itself, and
+    the next batch counts from the journal again.
+    """
+
+    def __init__(self, journal: Journal, now: float) -> None:
+        self.entries: list[Entry] = []
+        self._journal = journal
+        self._now = now
+        self._seq = journal.seq
+        self._tops: dict[str, Position] = {}
+        self._seen: dict[tuple[str, str], Published] = {}
+
+    def add(self, message: Message) -> Published:
+        """Give one message its position, or find that its id was seen before."""
+        channel = message.channel or ""
+        if message.id is not None:
+            seen = self._seen.get((channel, message.id)) or self._journal.seen(channel, message.id, self._now)
+            if seen is not None:
+                return Published(seen.id, seen.position, repeated=True)
+        top = self._tops.get(channel) or self._journal.top(channel)
+        position = Position(top.epoch, top.offset + 1)
+        self._tops[channel] = position
+        self._seq += 1
+        message_id = message.id if message.id is not None else f"{_ID_PREFIX}{next(_ids):x}"
+        published = Published(message_id, position)
+        if message.id is not None:
+            self._seen[channel, message.id] = published
+        self.entries.append(
+            Entry(
+                seq=self._seq,
+                channel=channel,
+                position=position,
+                at=self._now,
+                frame=publication_frame(message, message_id, position),
+                id=message_id,
+                has_sender_id=message.id is not None,
+            )
+        )
+        return published

@@ -1,0 +1,110 @@
+"""The centre of one server: takes publications from the engine and hands each frame to everybody who may see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from apex_rtm import codes
+from apex_rtm.channels import Pattern
+from apex_rtm.engine.base import Engine
+from apex_rtm.engine.journal import Entry, Journal
+from apex_rtm.presence import Presence
+from apex_rtm.registry import Registry
+from apex_rtm.revocations import Revocation, Revocations
+
+if TYPE_CHECKING:
+    from apex_rtm.session import Session
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this server has done since it started."""
+
+    publications: int = 0
+    deliveries: int = 0
+    recovered: int = 0
+    not_recovered: int = 0
+    closed_slow: int = 0
+
+
+class Hub:
+    """Sessions, their subscriptions, and delivery. Everything runs on one event loop and nothing here waits."""
+
+    def __init__(self, engine: Engine, revocations: Revocations, presence: Presence) -> None:
+        self.engine = engine
+        self.revocations = revocations
+        self.presence = presence
+        self.registry = Registry()
+        self.sessions: dict[str, Session] = {}
+        self.counts = Counts()
+        self.draining = False
+        self._due: dict[int, list[Session]] = {}
+        self._ticked = 0
+
+    @property
+    def journal(self) -> Journal:
+        """The log of this server."""
+        return self.engine.journal
+
+    # ── delivery ──
+
+    def on_published(self, entries: Sequence[Entry]) -> None:
+        """Write each frame to its subscribers. Called by the engine, in journal order."""
+        self.counts.publications += len(entries)
+        for entry in entries:
+            frame = entry.frame
+            subscribers = tuple(self.registry.subscribers(entry.channel))
+            for session in subscribers:
+                session.send(frame)
+            self.counts.deliveries += len(subscribers)
+
+    # ── sessions ──
+
+    def enter(self, session: Session) -> None:
+        """Count a session in."""
+        self.sessions[session.id] = session
+
+    def leave(self, session: Session) -> None:
+        """Forget a session that has ended."""
+        self.sessions.pop(session.id, None)
+
+    def wake(self, session: Session, at: float) -> None:
+        """Call `session.on_time` at the first tick after `at` (monotonic seconds)."""
+        self._due.setdefault(max(int(at) + 1, self._ticked + 1), []).append(session)
+
+    def tick(self, now: float) -> None:
+        """Let the sessions whose time has come look at their clocks. Called about once a second."""
+        self._ticked = int(now)
+        for second in sorted(second for second in self._due if second <= now):
+            for session in self._due.pop(second):
+                session.on_time(now)
+
+    # ── rights ──
+
+    async def revoke(self, revocation: Revocation) -> tuple[int, int]:
+        """Take rights away; return how many connections and subscriptions ended. Raises Unavailable.
+
+        The revocation is in force before it is written, so that no subscription slips in between.
+        """
+        self.revocations.add(revocation)
+        connections = subscriptions = 0
+        for session in list(self.sessions.values()):
+            if session.identity is None or not revocation.names(session.identity):
+                continue
+            if revocation.channel is None:
+                session.end(codes.REVOKED, "revoked", "the token was revoked")
+                connections += 1
+            else:
+                subscriptions += session.drop_channel(revocation.channel)
+        await self.engine.revoke(revocation)
+        return connections, subscriptions
+
+    def subscribe(self, pattern: Pattern, session: Session) -> None:
+        """Begin live delivery."""
+        self.registry.add(pattern, session)
+
+    def unsubscribe(self, pattern: Pattern, session: Session) -> None:
+        """End live delivery."""
+        self.registry.remove(pattern, session)

@@ -1,0 +1,148 @@
+"""What a publisher sends, checked at the door, and the values that travel inwards from there."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
+
+import msgspec
+
+from apex_rtm.channels import check_channel
+from apex_rtm.errors import Refused
+
+MAX_EVENT_NAME_CHARACTERS: Final = 130
+MAX_ID_CHARACTERS: Final = 128
+_NULL: Final = msgspec.Raw(b"null")
+
+T = TypeVar("T")
+
+
+class Position(NamedTuple):
+    """The place of a publication in its channel, or of everybody's in the journal."""
+
+    epoch: str
+    offset: int
+
+
+class Message(msgspec.Struct, frozen=True, rename="camel"):
+    """One message as sent: payload and meta stay the bytes that the sender wrote."""
+
+    channel: str | None = None
+    event_name: str | None = None
+    payload: msgspec.Raw = _NULL
+    meta: msgspec.Raw = _NULL
+    id: str | None = None
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Many messages; each is decoded on its own, so that one bad message does not stop the others."""
+
+    messages: list[msgspec.Raw]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the publisher is told. `repeated` marks an id that was seen before and not delivered again."""
+
+    id: str
+    position: Position
+    repeated: bool = False
+
+
+_decode_message = msgspec.json.Decoder(Message).decode
+_decode_batch = msgspec.json.Decoder(Batch).decode
+
+
+def decode_message(body: bytes | msgspec.Raw) -> Message:
+    """Read one message whose JSON `check_json` has passed. Raises Refused (channel_required, bad_request)."""
+    try:
+        message = _decode_message(body or b"{}")
+    except msgspec.DecodeError as error:
+        raise _refusal(error) from error
+    check_channel(message.channel or "")
+    if message.event_name is not None and len(message.event_name) > MAX_EVENT_NAME_CHARACTERS:
+        raise Refused("bad_request", f"eventName has more than {MAX_EVENT_NAME_CHARACTERS} characters")
+    if message.id is not None and not 0 < len(message.id) <= MAX_ID_CHARACTERS:
+        raise Refused("bad_request", f"id must have 1 to {MAX_ID_CHARACTERS} characters")
+    meta = bytes(message.meta)
+    if meta != b"null" and not meta.startswith(b"{"):
+        raise Refused("bad_request", "meta must be an object")
+    return message
+
+
+def decode_batch(body: bytes) -> list[msgspec.Raw]:
+    """Split a batch whose JSON `check_json` has passed. Raises Refused (bad_request)."""
+    try:
+        return _decode_batch(body or b"{}").messages
+    except msgspec.DecodeError as error:
+        raise _refusal(error) from error
+
+
+def decode_request(body: bytes, kind: type[T], *, max_depth: int) -> T:
+    """Read any other request body into a struct. Raises Refused (invalid_json, bad_request)."""
+    check_json(body, max_depth=max_depth)
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except msgspec.DecodeError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: msgspec.DecodeError) -> Refused:
+    if isinstance(error, msgspec.ValidationError):
+        return Refused("bad_request", str(error))
+    return Refused("invalid_json", f"the body is not JSON: {error}")
+
+
+# ── JSON that every browser can read back ──
+
+# Numbers that do not match stay below 10^299 and fit a double; those that do are looked at one by one.
+_LARGE_NUMBER: Final = re.compile(rb"[0-9]{200}|[eE]\+?[0-9]{3}")
+# An unclosed string is taken to the end: were it skipped, each quote inside would start the scan anew (quadratic).
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_BRACKET: Final = re.compile(rb"[\[{\]}]")
+
+
+def check_json(body: bytes, *, max_depth: int) -> None:
+    """Refuse what a strict decoder lets through unseen: bytes that are not UTF-8, depth, numbers beyond a double.
+
+    A decoder that skips over a value (the payload is passed on as bytes) checks its grammar only. One such publication
+    would break `JSON.parse` in every browser that receives it. Raises Refused (invalid_json).
+    """
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            raise Refused("invalid_json", f"the body is not UTF-8 (byte {error.start})") from error
+    if body.count(b"[") + body.count(b"{") > max_depth:
+        _check_depth(body, max_depth)
+    if _LARGE_NUMBER.search(body):
+        _check_numbers(body)
+
+
+def _check_depth(body: bytes, max_depth: int) -> None:
+    # Done on the text, in time linear in its length: a parser that recurses could be made to fall over first.
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > max_depth:
+            raise Refused("invalid_json", f"JSON is nested deeper than {max_depth}")
+
+
+def _check_numbers(body: bytes) -> None:
+    try:
+        json.loads(body, parse_int=_check_number, parse_float=_check_number, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refused("invalid_json", f"the body is not JSON: {error}") from error
+
+
+def _check_number(text: str) -> Any:
+    if math.isinf(float(text)):
+        raise Refused("invalid_json", f"the number {text[:20]}… does not fit a double, browsers cannot read it")
+    return None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Refused("invalid_json", f"{name} is not JSON")

@@ -1,0 +1,29 @@
+"""What a session needs of the connection that carries it. The core knows nothing else about transports."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from apex_rtm.codes import Close
+
+
+class Peer(Protocol):
+    """The other end of one connection."""
+
+    @property
+    def ip(self) -> str:
+        """The address of the client, behind trusted proxies that of the outermost one."""
+        ...
+
+    @property
+    def writable(self) -> bool:
+        """False while the peer reads slower than it is written to; `Session.on_writable` tells when it is over."""
+        ...
+
+    def send(self, frame: bytes) -> None:
+        """Write one complete frame. Never raises; closes with 4002 when `outbox_max_bytes` wait already."""
+        ...
+
+    def close(self, close: Close) -> None:
+        """Start the closing handshake after what was sent; gives up on it after a while."""
+        ...

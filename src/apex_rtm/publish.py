@@ -1,0 +1,68 @@
+"""The one door for publications: decode, limit, hand to the engine, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from apex_rtm.clock import Clock
+from apex_rtm.engine.base import Engine
+from apex_rtm.errors import Refused, RtmError, Unavailable
+from apex_rtm.limits import TokenBucket
+from apex_rtm.message import Message, Published, check_json, decode_batch, decode_message
+
+
+class Publisher:
+    """Checks at the door, cheapest first, and publishes."""
+
+    def __init__(
+        self, engine: Engine, clock: Clock, *, max_message_bytes: int, max_batch_messages: int, max_json_depth: int,
+        publish_rate: float,
+    ) -> None:  # fmt: skip
+        self._engine = engine
+        self._clock = clock
+        self._max_message_bytes = max_message_bytes
+        self._max_batch_messages = max_batch_messages
+        self._max_json_depth = max_json_depth
+        self._bucket = TokenBucket(publish_rate, max(publish_rate, max_batch_messages), clock.monotonic())
+
+    async def publish(self, body: bytes) -> Published:
+        """Publish the one message that `body` is. Raises Refused, Unavailable."""
+        self._check_size(body)
+        check_json(body, max_depth=self._max_json_depth)
+        message = decode_message(body)
+        self._check_rate(1)
+        (result,) = await self._engine.publish([message])
+        if isinstance(result, Unavailable):
+            raise result
+        return result
+
+    async def publish_batch(self, body: bytes) -> list[Published | RtmError]:
+        """Publish many messages; one result each, in order. Raises Refused when the batch itself is wrong."""
+        check_json(body, max_depth=self._max_json_depth)
+        parts = decode_batch(body)
+        if len(parts) > self._max_batch_messages:
+            raise Refused("too_large", f"a batch has at most {self._max_batch_messages} messages (max_batch_messages)")
+        self._check_rate(len(parts))
+        decoded = [self._decode(part) for part in parts]
+        good: Sequence[Message] = [message for message in decoded if isinstance(message, Message)]
+        published = iter(await self._engine.publish(good) if good else [])
+        return [next(published) if isinstance(message, Message) else message for message in decoded]
+
+    def _decode(self, part: msgspec.Raw) -> Message | Refused:
+        try:
+            self._check_size(part)
+            return decode_message(part)
+        except Refused as refused:
+            return refused
+
+    def _check_size(self, body: bytes | msgspec.Raw) -> None:
+        size = len(memoryview(body))
+        if size > self._max_message_bytes:
+            limit = self._max_message_bytes
+            raise Refused("too_large", f"the message has {size} bytes, at most {limit} are allowed (max_message_bytes)")
+
+    def _check_rate(self, count: int) -> None:
+        if not self._bucket.take(self._clock.monotonic(), count):
+            raise Refused("rate_limited", "more messages per second than publish_rate allows; try again")

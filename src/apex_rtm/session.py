@@ -1,0 +1,395 @@
+"""One client's conversation: connect, subscribe, recover, refresh. Sans-I/O: eats frames, talks to a `Peer`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from apex_rtm import codes
+from apex_rtm.authorize import Authorizer
+from apex_rtm.channels import Pattern, parse_pattern
+from apex_rtm.clock import Clock
+from apex_rtm.codes import Close
+from apex_rtm.engine.journal import Entry
+from apex_rtm.errors import Refused
+from apex_rtm.hub import Hub
+from apex_rtm.limits import ConnectionQuota
+from apex_rtm.message import Position
+from apex_rtm.peer import Peer
+from apex_rtm.protocol import PING_FRAME, Command, Since, decode_command, error_frame, reply_frame
+from apex_rtm.tokens import ANYBODY, Identity
+
+COMMANDS: Final = ("connect", "subscribe", "unsubscribe", "refresh", "ping")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """The settings that a session looks at; see `Settings` for their reasons."""
+
+    max_channels: int
+    connect_timeout_s: float
+    ping_interval_s: float
+    token_warning_s: float
+    has_presence: Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all sessions of a server share."""
+
+    hub: Hub
+    authorizer: Authorizer
+    quota: ConnectionQuota
+    limits: SessionLimits
+    clock: Clock
+
+
+@dataclass(slots=True)
+class Subscription:
+    """One wish of a client. `start_seq` is the place in the journal from which it delivers."""
+
+    pattern: Pattern
+    start_seq: int
+    cursor: Position
+
+
+class Session:
+    """The state of one connection. `identity` is None until `connect` in secured mode."""
+
+    __slots__ = (
+        "_around", "_due_at", "_heard_at", "_implicit", "_joining", "_peer", "_pinged_at", "_warned",
+        "connected_at", "ended", "id", "identity", "opened_at", "send", "subscriptions",
+    )  # fmt: skip
+
+    def __init__(self, around: Surroundings, peer: Peer) -> None:
+        self._around = around
+        self._peer = peer
+        now = around.clock.monotonic()
+        self._heard_at = self.opened_at = now
+        self._pinged_at = self._due_at = now
+        self._implicit = False
+        self._warned = False
+        self._joining: Subscription | None = None
+        self.id = secrets.token_urlsafe(9)
+        self.identity: Identity | None = ANYBODY if around.authorizer.is_open else None
+        self.subscriptions: dict[str, Subscription] = {}
+        self.connected_at = around.clock.now()
+        self.ended = False
+        self.send: Callable[[bytes], None] = peer.send  # the peer's own method: one call less for each delivery
+
+    # ── what the edge calls ──
+
+    def on_open(self, old_listener_channels: list[str] | None) -> None:
+        """Begin. An old listener (no subprotocol) gets everything, or the channels its URL names, in open mode only."""
+        self._around.hub.enter(self)
+        limits = self._around.limits
+        first = limits.ping_interval_s if self.identity else min(limits.connect_timeout_s, limits.ping_interval_s)
+        self._wake(self.opened_at + first)
+        if old_listener_channels is not None and self._around.authorizer.is_open:
+            self._implicit = True
+            for channel in old_listener_channels or ["*"]:
+                self._go_live(self._new_subscription(parse_pattern(channel)))
+
+    @property
+    def is_busy(self) -> bool:
+        """True while a replay waits for a slow peer: no command may be handled before it is done."""
+        return self._joining is not None
+
+    def on_text(self, text: bytes) -> None:
+        """Handle one frame of the client."""
+        if self._implicit:
+            self._end_implicit()
+        command = Command()
+        try:
+            command = decode_command(text)
+            self._handle(command)
+        except Refused as refused:
+            self.send(error_frame(refused.code, refused.message, command.id))
+
+    def on_binary(self, _data: bytes) -> None:
+        """Nothing in this protocol is binary."""
+        self.end(codes.BINARY)
+
+    def on_stalled(self) -> None:
+        """The peer does not read: too much waits for it, or it has stood still for too long."""
+        self._around.hub.counts.closed_slow += 1
+        self.end(codes.SLOW)
+
+    def on_heard(self) -> None:
+        """Note that the peer is there: a pong, a ping, anything."""
+        self._heard_at = self._around.clock.monotonic()
+
+    def on_writable(self) -> None:
+        """Go on with a replay that waited for the peer."""
+        if self._joining is not None:
+            self._replay(self._joining)
+
+    def on_time(self, now: float) -> None:
+        """Look at the clocks: connect in time, silence, the end of the token, the next ping."""
+        if self.ended or now < self._due_at:  # a wake-up that was overtaken by an earlier one ends here
+            return
+        limits = self._around.limits
+        if self.identity is None:
+            if now >= self.opened_at + limits.connect_timeout_s:
+                self.end(codes.CONNECT_TIMEOUT, "unauthorized", "no connect in time (connect_timeout_s)")
+            else:
+                self._wake(self.opened_at + limits.connect_timeout_s)
+            return
+        # While the peer does not read, its pongs cannot be expected either: the edge watches over that time.
+        if self._peer.writable and now >= self._heard_at + 2 * limits.ping_interval_s:
+            self.end(codes.IDLE)
+            return
+        next_look = now + limits.ping_interval_s
+        if self.identity.expires_at is not None:
+            left_s = self.identity.expires_at - self._around.clock.now()
+            if left_s <= 0:
+                self.end(codes.TOKEN_EXPIRED, "token_expired", "the token has expired")
+                return
+            if left_s <= limits.token_warning_s and not self._warned:
+                self._warned = True
+                self.send(reply_frame("expiring", expiresAt=int(self.identity.expires_at)))
+            warning_in_s = left_s if self._warned else left_s - limits.token_warning_s
+            next_look = min(next_look, now + max(warning_in_s, 0.0))
+        if now >= self._pinged_at + limits.ping_interval_s:
+            self._pinged_at = now
+            self.send(PING_FRAME)
+        self._wake(next_look)
+
+    def _wake(self, at: float) -> None:
+        self._due_at = at
+        self._around.hub.wake(self, at)
+
+    def on_closed(self) -> None:
+        """End: nothing is delivered any more."""
+        if self.ended:
+            return
+        self.ended = True
+        for name in list(self.subscriptions):
+            self._remove(name)
+        if self.identity is not None and self.identity.user is not None:
+            self._around.quota.leave_user(self.identity.user)
+        self._around.hub.leave(self)
+
+    # ── what the hub calls ──
+
+    @property
+    def ip(self) -> str:
+        """The client's address."""
+        return self._peer.ip
+
+    def end(self, close: Close, code: str | None = None, message: str = "") -> None:
+        """Say why, then close; nothing is delivered after it."""
+        if code is not None:
+            self.send(error_frame(code, message))
+        self.on_closed()
+        self._peer.close(close)
+
+    def drop_channel(self, channel: str) -> int:
+        """End every subscription through which `channel` would arrive; return how many."""
+        names = [name for name, s in self.subscriptions.items() if s.pattern.matches(channel)]
+        for name in names:
+            self._remove(name)
+            self.send(reply_frame("unsubscribed", channel=name, code="revoked"))
+        return len(names)
+
+    # ── commands ──
+
+    def _handle(self, command: Command) -> None:
+        match command.type:
+            case "ping":
+                self.send(reply_frame("pong", command.id))
+            case "connect":
+                self._connect(command)
+            case "subscribe":
+                self._subscribe(command)
+            case "unsubscribe":
+                self._unsubscribe(command)
+            case "refresh":
+                self._refresh(command)
+            case None:
+                raise Refused("bad_request", f"type is missing, it must be one of {', '.join(COMMANDS)}")
+            case other:
+                raise Refused("bad_request", f"unknown type {other[:40]!r}, it must be one of {', '.join(COMMANDS)}")
+
+    def _connect(self, command: Command) -> None:
+        around = self._around
+        if self.identity is None:
+            identity = self._identify(command)
+            if identity is None:
+                return
+            if identity.user is not None:
+                try:
+                    around.quota.enter_user(identity.user)
+                except Refused as refused:
+                    self.end(codes.LIMIT_EXCEEDED, refused.code, refused.message)
+                    return
+            self.identity = identity
+            self._wake(around.clock.monotonic())
+        elif not around.authorizer.is_open:
+            raise Refused("bad_request", "already connected; a new token goes into refresh")
+        self.send(
+            reply_frame(
+                "connected",
+                command.id,
+                connection=self.id,
+                user=self.identity.user,
+                channels=self.identity.channel_names,
+                expiresAt=None if self.identity.expires_at is None else int(self.identity.expires_at),
+                pingIntervalS=around.limits.ping_interval_s,
+            )
+        )
+
+    def _identify(self, command: Command) -> Identity | None:
+        """Read the token of a command, or say what is wrong with it and close."""
+        closes = {"token_expired": codes.TOKEN_EXPIRED, "revoked": codes.REVOKED}
+        try:
+            return self._around.authorizer.identify(command.token)
+        except Refused as refused:
+            self.send(error_frame(refused.code, refused.message, command.id))
+            self.end(closes.get(refused.code, codes.UNAUTHORIZED))
+            return None
+
+    def _refresh(self, command: Command) -> None:
+        before = self._connected()
+        identity = self._identify(command)
+        if identity is None:
+            return
+        if (identity.user, identity.session_id) != (before.user, before.session_id):
+            raise Refused("forbidden", "refresh needs a token of the same user and session")
+        self.identity = identity
+        self._warned = False
+        self._wake(self._around.clock.monotonic())
+        self.send(
+            reply_frame(
+                "refreshed",
+                command.id,
+                expiresAt=None if identity.expires_at is None else int(identity.expires_at),
+                channels=identity.channel_names,
+            )
+        )
+        for name in list(self.subscriptions):
+            try:
+                self._around.authorizer.check_subscribe(identity, name)
+            except Refused as refused:
+                self._remove(name)
+                self.send(reply_frame("unsubscribed", channel=name, code=refused.code))
+
+    def _connected(self) -> Identity:
+        if self.identity is None:
+            raise Refused("unauthorized", "connect with a token first")
+        return self.identity
+
+    def _subscribe(self, command: Command) -> None:
+        identity = self._connected()
+        pattern = self._around.authorizer.check_subscribe(identity, command.channel)
+        if command.channel in self.subscriptions:
+            raise Refused("already_subscribed", f"this connection has {command.channel[:100]!r} already")
+        if len(self.subscriptions) >= self._around.limits.max_channels:
+            limit = self._around.limits.max_channels
+            raise Refused("limit_exceeded", f"a connection has at most {limit} channels (max_channels_per_connection)")
+        wants_presence = command.presence and not pattern.is_prefix
+        if wants_presence and not self._around.limits.has_presence(command.channel):
+            raise Refused("forbidden", "this channel's namespace has no presence")
+        subscription = self._new_subscription(pattern)
+        recovered = command.since is not None and self._recover(subscription, command.since)
+        members = self._subscribed_members(subscription, recovered=recovered, presence=wants_presence)
+        self.send(reply_frame("subscribed", command.id, **members))
+        if recovered:
+            self._replay(subscription)
+        else:
+            self._go_live(subscription)
+
+    def _subscribed_members(self, subscription: Subscription, *, recovered: bool, presence: bool) -> dict[str, object]:
+        epoch, offset = subscription.cursor
+        members: dict[str, object] = {
+            "channel": subscription.pattern.text, "epoch": epoch, "offset": offset, "recovered": recovered
+        }  # fmt: skip
+        if presence:
+            members["presence"] = self._around.hub.presence.watch(subscription.pattern.stem, self)
+        return members
+
+    def _unsubscribe(self, command: Command) -> None:
+        self._connected()
+        if command.channel not in self.subscriptions:
+            raise Refused("not_found", f"this connection has no {command.channel[:100]!r}")
+        self._remove(command.channel)
+        self.send(reply_frame("unsubscribed", command.id, channel=command.channel, code="client"))
+
+    # ── subscriptions ──
+
+    def _new_subscription(self, pattern: Pattern) -> Subscription:
+        journal = self._around.hub.journal
+        subscription = Subscription(pattern, journal.seq, journal.here(pattern))
+        self.subscriptions[pattern.text] = subscription
+        if self._counts_for_presence(pattern):
+            self._around.hub.presence.join(pattern.stem, self.identity.user if self.identity else None)
+        return subscription
+
+    def _counts_for_presence(self, pattern: Pattern) -> bool:
+        return not pattern.is_prefix and self._around.limits.has_presence(pattern.stem)
+
+    def _remove(self, name: str) -> None:
+        subscription = self.subscriptions.pop(name)
+        pattern = subscription.pattern
+        self._around.hub.unsubscribe(pattern, self)
+        if subscription is self._joining:
+            self._joining = None
+        if self._counts_for_presence(pattern):
+            user = self.identity.user if self.identity else None
+            self._around.hub.presence.leave(pattern.stem, user, self)
+
+    def _end_implicit(self) -> None:
+        self._implicit = False
+        for name in list(self.subscriptions):
+            self._remove(name)
+
+    def _go_live(self, subscription: Subscription) -> None:
+        self._around.hub.subscribe(subscription.pattern, self)
+
+    # ── recovery ──
+
+    def _recover(self, subscription: Subscription, since: Since) -> bool:
+        """Set the subscription back to `since` if everything after it can be delivered in order, once."""
+        journal, pattern = self._around.hub.journal, subscription.pattern
+        position: Position | None = Position(since.epoch, since.offset)
+        if pattern.is_prefix and since.channel is not None:
+            position = journal.journal_position(since.channel, Position(since.epoch, since.offset))
+        missed = None if position is None else journal.missed(pattern, position)
+        if position is None or missed is None or any(self._out_of_order(e, subscription) for e in missed):
+            self._around.hub.counts.not_recovered += 1
+            return False
+        self._around.hub.counts.recovered += 1
+        subscription.cursor = position
+        subscription.start_seq = missed[0].seq - 1 if missed else journal.seq
+        return True
+
+    def _earlier(self, entry: Entry, subscription: Subscription) -> list[Subscription]:
+        return [s for s in self.subscriptions.values() if s is not subscription and s.pattern.matches(entry.channel)]
+
+    def _out_of_order(self, entry: Entry, subscription: Subscription) -> bool:
+        """Tell whether another subscription already delivers this channel from a later place."""
+        return any(entry.seq <= other.start_seq for other in self._earlier(entry, subscription))
+
+    def _replay(self, subscription: Subscription) -> None:
+        """Write what was missed as fast as the peer reads it, then go live. Nothing is queued: the log is the queue."""
+        self._joining = subscription
+        pattern = subscription.pattern
+        while self._joining is subscription:
+            missed = self._around.hub.journal.missed(pattern, subscription.cursor)
+            if missed is None:  # retention overtook a slow reader: the promise of `recovered: true` cannot be kept
+                self.on_stalled()
+                return
+            if not missed:
+                self._joining = None
+                self._go_live(subscription)
+                return
+            for entry in missed:
+                if not self._earlier(entry, subscription):
+                    self.send(entry.frame)
+                subscription.cursor = (
+                    Position(subscription.cursor.epoch, entry.seq) if pattern.is_prefix else entry.position
+                )
+                if not self._peer.writable:
+                    return

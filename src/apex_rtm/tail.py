@@ -1,0 +1,159 @@
+"""The other side of the protocol, for the command line: publish one message, follow channels."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.typing import Subprotocol
+
+from apex_rtm.errors import Refused
+from apex_rtm.protocol import SUBPROTOCOL
+
+
+class Unreachable(Exception):
+    """There is no server at the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A server's answer."""
+
+    status: int
+    text: str
+    body: dict[str, Any]
+
+    @property
+    def message(self) -> str:
+        """What the server says is wrong."""
+        return str(self.body.get("message", self.text))
+
+
+def post(url: str, path: str, body: bytes, key: str | None) -> Reached:
+    """POST JSON. Raises Unreachable."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    headers = {"Content-Type": "application/json"} | ({"X-API-Key": key} if key else {})
+    try:
+        connection = kind(parts.netloc, timeout=10)
+        try:
+            connection.request("POST", parts.path.rstrip("/") + path, body, headers)
+            response = connection.getresponse()
+            text = response.read().decode("utf-8", "replace")
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(f"no answer from {url}: {error}; is apex-rtm serve running there?") from error
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        parsed = {}
+    return Reached(response.status, text.strip(), parsed if isinstance(parsed, dict) else {})
+
+
+async def tail(
+    url: str,
+    channels: Sequence[str],
+    token: str | None,
+    count: int | None,
+    show: Callable[[str], None],
+    note: Callable[[str], None],
+) -> Reached:
+    """Hand every publication to `show`, everything worth knowing to `note`; come back after every cut and recover.
+
+    Ends after `count` publications. Raises Refused when the server does not want this client, Unreachable when the
+    first connection fails.
+    """
+    parts = urlsplit(url)
+    ws_url = urlunsplit(("wss" if parts.scheme == "https" else "ws", parts.netloc, parts.path or "/", "", ""))
+    follower = _Follower(channels, token, count, show, note)
+    try:
+        # The iterator reconnects with exponential backoff; only what it cannot mend is raised.
+        async for socket in connect(ws_url, subprotocols=[Subprotocol(SUBPROTOCOL)], process_exception=follower.judge):
+            try:
+                if await follower.follow(socket):
+                    return Reached(200, "", {})
+            except ConnectionClosed as closed:
+                code = closed.rcvd.code if closed.rcvd else 1006
+                if 4500 <= code <= 4999:
+                    raise Refused(
+                        "unauthorized", f"the server closed with {code} {closed.rcvd.reason if closed.rcvd else ''}"
+                    ) from closed
+                note(f"connection lost ({code}), coming back")
+    except InvalidStatus as error:
+        body = error.response.body or b""
+        raise Refused(
+            "unauthorized", f"HTTP {error.response.status_code}: {body.decode('utf-8', 'replace')}"
+        ) from error
+    except (OSError, InvalidHandshake) as error:
+        raise Unreachable(f"no WebSocket at {ws_url}: {error}; is apex-rtm serve running there?") from error
+    return Reached(200, "", {})
+
+
+class _Follower:
+    """Positions of the followed channels, over all reconnects."""
+
+    def __init__(
+        self, channels: Sequence[str], token: str | None, count: int | None, show: Callable[[str], None],
+        note: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._channels = sorted(dict.fromkeys(channels), key=lambda name: name.endswith("*"))
+        self._token = token
+        self._left = count
+        self._show = show
+        self._note = note
+        self._since: dict[str, dict[str, Any]] = {}
+        self._was_connected = False
+
+    def judge(self, error: Exception) -> Exception | None:
+        """Say which failures end the following: all before the first connection, refusals ever after."""
+        return error if not self._was_connected or isinstance(error, InvalidHandshake) else None
+
+    async def follow(self, socket: Any) -> bool:
+        """Follow one connection; return True when `count` is reached. Raises ConnectionClosed, Refused."""
+        self._was_connected = True
+        if self._token is not None:
+            await socket.send(json.dumps({"type": "connect", "token": self._token}))
+        for channel in self._channels:
+            command: dict[str, Any] = {"type": "subscribe", "channel": channel}
+            if channel in self._since:
+                command["since"] = self._since[channel]
+            await socket.send(json.dumps(command))
+        async for text in socket:
+            if self._take(text):
+                return True
+        return False
+
+    def _take(self, text: str) -> bool:
+        frame = json.loads(text)
+        kind = frame.get("type")
+        if kind == "error":
+            raise Refused(frame["code"], frame["message"])
+        if kind == "subscribed":
+            channel = frame["channel"]
+            if channel in self._since and not frame["recovered"]:
+                self._note(f"{channel}: messages may have been missed")
+            if not frame["recovered"]:
+                self._since[channel] = {"epoch": frame["epoch"], "offset": frame["offset"]}
+            self._note(f"listening on {channel} from offset {frame['offset']}")
+        if kind is not None:
+            return False
+        self._keep_position(frame)
+        self._show(text)
+        if self._left is not None:
+            self._left -= 1
+        return self._left == 0
+
+    def _keep_position(self, frame: dict[str, Any]) -> None:
+        position = {"epoch": frame["epoch"], "offset": frame["offset"]}
+        for name in self._channels:
+            if name == frame["channel"]:
+                self._since[name] = position
+            elif name.endswith("*") and frame["channel"].startswith(name[:-1]):
+                self._since[name] = {**position, "channel": frame["channel"]}

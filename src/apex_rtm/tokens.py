@@ -1,0 +1,117 @@
+"""Tokens that let a browser subscribe: JWT, HS256, the shared secret (RFC 7519; what APEX_JWT can sign)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+
+from apex_rtm.channels import Pattern, parse_pattern, user_channel
+from apex_rtm.clock import Clock
+from apex_rtm.errors import Refused
+
+ALGORITHM: Final = "HS256"
+MIN_SECRET_BYTES: Final = 32
+MAX_GRANTS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a connection is and what it may subscribe. In open mode everybody is `ANYBODY`."""
+
+    user: str | None
+    session_id: str | None
+    grants: tuple[Pattern, ...]
+    issued_at: float
+    expires_at: float | None
+
+    def grants_pattern(self, pattern: Pattern) -> bool:
+        """Tell whether the token covers `pattern`.
+
+        A user's own channel is always theirs, by its exact name. A prefix never grants a `user:` channel, so that a
+        token for `*` does not read everybody's private messages.
+        """
+        if not pattern.is_prefix and self.user is not None and pattern.stem == user_channel(self.user):
+            return True
+        private = pattern.stem.startswith("user:") and not pattern.is_prefix
+        return any(grant.covers(pattern) and not (private and grant.is_prefix) for grant in self.grants)
+
+    @property
+    def channel_names(self) -> list[str]:
+        """The grants as written, the user's own channel first."""
+        own = [] if self.user is None else [user_channel(self.user)]
+        return own + [grant.text for grant in self.grants if grant.text not in own]
+
+
+ANYBODY: Final = Identity(None, None, (parse_pattern("*"),), issued_at=0.0, expires_at=None)
+
+
+class TokenVerifier:
+    """Mints and verifies tokens with one secret."""
+
+    def __init__(self, secret: str, *, max_ttl_s: float, leeway_s: float, clock: Clock) -> None:
+        self._secret = secret.encode()
+        self._max_ttl_s = max_ttl_s
+        self._leeway_s = leeway_s
+        self._clock = clock
+
+    def mint(self, user: str, session_id: str | None, channels: Sequence[str], ttl_s: float) -> tuple[str, int]:
+        """Sign a token; return it and its `exp`. Raises Refused when the lifetime is not allowed."""
+        if not 0 < ttl_s <= self._max_ttl_s:
+            raise Refused("bad_request", f"ttlSeconds must be 1 to {self._max_ttl_s:.0f} (max_token_ttl_s)")
+        issued_at = int(self._clock.now())
+        claims: dict[str, Any] = {"sub": user, "channels": list(channels), "iat": issued_at}
+        claims["exp"] = expires_at = issued_at + int(ttl_s)
+        if session_id is not None:
+            claims["sid"] = session_id
+        return jwt.encode(claims, self._secret, algorithm=ALGORITHM), expires_at
+
+    def verify(self, token: str) -> Identity:
+        """Read a token. Raises Refused (token_expired, unauthorized); the message never repeats the token."""
+        try:
+            # The header is checked by the same call that checks the signature: nothing unverified is acted upon.
+            decoded = jwt.decode_complete(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                leeway=self._leeway_s,
+                options={"require": ["exp", "sub"], "verify_aud": False, "verify_iss": False},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise Refused("token_expired", "the token has expired, fetch a new one") from error
+        except jwt.InvalidTokenError as error:
+            raise Refused("unauthorized", f"the token is refused: {_reason(error)}") from error
+        if "crit" in decoded["header"]:
+            raise Refused("unauthorized", "the token is refused: its header has crit, which nothing here understands")
+        return self._identity(decoded["payload"])
+
+    def _identity(self, claims: dict[str, Any]) -> Identity:
+        user, session_id, channels = claims["sub"], claims.get("sid"), claims.get("channels", [])
+        if not isinstance(user, str) or not user:
+            raise Refused("unauthorized", "the token is refused: sub must be a user name")
+        if session_id is not None and not isinstance(session_id, str | int):
+            raise Refused("unauthorized", "the token is refused: sid must be text")
+        if not isinstance(channels, list) or not all(isinstance(name, str) and name for name in channels):
+            raise Refused("unauthorized", "the token is refused: channels must be an array of names")
+        if len(channels) > MAX_GRANTS:
+            raise Refused("unauthorized", f"the token is refused: more than {MAX_GRANTS} channels")
+        expires_at = float(claims["exp"])
+        if expires_at > self._clock.now() + self._max_ttl_s + self._leeway_s:
+            raise Refused("unauthorized", f"the token is refused: exp is over {self._max_ttl_s:.0f} s away")
+        grants = tuple(parse_pattern(name) for name in channels)
+        session = None if session_id is None else str(session_id)
+        return Identity(user, session, grants, float(claims.get("iat", 0)), expires_at)
+
+
+def _reason(error: jwt.InvalidTokenError) -> str:
+    """Say in words what is wrong, from a closed list: a library's text might quote the token."""
+    reasons: dict[type[jwt.InvalidTokenError], str] = {
+        jwt.MissingRequiredClaimError: "exp and sub are required",
+        jwt.ImmatureSignatureError: "iat or nbf is in the future, compare the clocks",
+        jwt.InvalidSignatureError: "the signature does not match the configured jwt_secret",
+        jwt.InvalidAlgorithmError: f"alg must be {ALGORITHM}",
+        jwt.InvalidIssuedAtError: "iat must be a number",
+    }
+    return next((text for kind, text in reasons.items() if isinstance(error, kind)), "it is not a valid JWT")
