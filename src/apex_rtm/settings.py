@@ -85,7 +85,7 @@ class Settings(BaseModel):
         description="Where the log is kept: sqlite survives restarts and power loss, memory does not.",
     )
     data_dir: Path = Field(
-        default_factory=_default_data_dir, description="Directory of the log (engine sqlite). Default: $STATE_DIRECTORY, "
+        default_factory=_default_data_dir, description="Directory of the log (engine sqlite): $STATE_DIRECTORY, "
         "$XDG_STATE_HOME/apex-rtm or ~/.local/state/apex-rtm.")  # fmt: skip
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important level that is logged."

@@ -21,7 +21,8 @@ def check_open_mode(headers: Headers) -> None:
     """Refuse whatever did not come straight from this machine. Raises Refused (open_mode).
 
     Open mode trusts its callers, so it must not be reachable through a proxy (forwarding headers), by a name that an
-    attacker pointed at 127.0.0.1 (DNS rebinding: a foreign Host), or from a foreign page in the developer's browser (Origin).
+    attacker pointed at 127.0.0.1 (DNS rebinding: a foreign Host), or from a foreign page in the developer's own browser
+    (Origin).
     """
     hosts = [value for name, value in headers if name == "host"]
     if len(hosts) != 1 or not _is_loopback_netloc(hosts[0]):
