@@ -41,7 +41,7 @@ class Wire:
         return answer
 
     async def publications(self, count: int) -> list[dict[str, Any]]:
-        found = []
+        found: list[dict[str, Any]] = []
         while len(found) < count:
             frame = await self.receive()
             assert "type" not in frame, frame
