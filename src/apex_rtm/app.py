@@ -39,6 +39,8 @@ _log = get_logger(__name__)
 _RESERVED_FILES = 128  # the log, the listening socket, standard streams, a spare for everything else
 _TICK_S = 1.0
 _MAX_WAITING_MESSAGES = 100_000
+# The kernel would let each socket that is not read grow to megabytes, beyond outbox_max_bytes and out of our sight.
+_SEND_BUFFER_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ def bind(settings: Settings) -> socket.socket:
         info = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(info[0], socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # accepted sockets inherit it
         listener.bind(info[4])
         listener.listen(4096)
     except socket.gaierror as error:
