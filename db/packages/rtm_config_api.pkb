@@ -29,6 +29,7 @@ as
       when c_batch_size then '100'
       when c_max_attempts then '5'
       when c_sent_keep_h then '24'
+      when c_wake then c_wake_none
       when c_log_level then c_log_all
       when c_log_payload then c_no
       when c_log_keep_days then '30'
@@ -207,6 +208,7 @@ as
       when c_batch_size then require_number(p_name => p_name, p_value => p_value, p_least => 1, p_most => 1000);
       when c_max_attempts then require_number(p_name => p_name, p_value => p_value, p_least => 1, p_most => 100);
       when c_sent_keep_h then require_number(p_name => p_name, p_value => p_value, p_least => 1, p_most => 8760);
+      when c_wake then require_one_of(p_name => p_name, p_value => p_value, p_1 => c_wake_none, p_2 => c_wake_queue);
       when c_log_level then
         require_one_of(p_name => p_name, p_value => p_value, p_1 => c_log_all, p_2 => c_log_errors, p_3 => c_log_off);
       when c_log_payload then require_one_of(p_name => p_name, p_value => p_value, p_1 => c_yes, p_2 => c_no);

@@ -30,6 +30,7 @@ as
   c_batch_size          constant t_name := 'batch_size';
   c_max_attempts        constant t_name := 'max_attempts';
   c_sent_keep_h         constant t_name := 'sent_keep_h';
+  c_wake                constant t_name := 'wake';
   -- log
   c_log_level           constant t_name := 'log_level';
   c_log_payload         constant t_name := 'log_payload';
@@ -44,6 +45,9 @@ as
   -- values of drain_by
   c_job                 constant varchar2(5) := 'JOB';
   c_relay               constant varchar2(5) := 'RELAY';
+  -- values of wake
+  c_wake_none           constant varchar2(5) := 'NONE';
+  c_wake_queue          constant varchar2(5) := 'QUEUE';
   -- values of log_level
   c_log_all             constant varchar2(6) := 'ALL';
   c_log_errors          constant varchar2(6) := 'ERRORS';

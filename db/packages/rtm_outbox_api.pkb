@@ -1,16 +1,47 @@
 create or replace package body rtm_outbox_api
 as
-  /** Wakes a relay. One that is not woken polls, so a failure here must not cost the caller the message. */
+  -- Dynamic, with a text that never changes: without a relay nobody needs the privilege on DBMS_AQ.
+  c_ring constant varchar2(500 char) := q'[
+    declare
+      l_options    dbms_aq.enqueue_options_t;
+      l_properties dbms_aq.message_properties_t;
+      l_id         raw(16);
+    begin
+      dbms_aq.enqueue(
+        queue_name         => :queue_name,
+        enqueue_options    => l_options,
+        message_properties => l_properties,
+        payload            => hextoraw('01'),
+        msgid              => l_id
+      );
+    end;]';
+
+  g_rung_in varchar2(100 char);
+
+  /**
+   * Wakes a relay at the commit, once for each transaction, where the setting wake is QUEUE. A relay that is not woken
+   * polls, so a failure here must not cost the caller the message: it is logged and not raised.
+   */
   procedure ring(p_source in varchar2) is
+    l_transaction varchar2(100 char);
   begin
-    rtm_wake;
+    if rtm_config_api.get_value(p_name => rtm_config_api.c_wake) <> rtm_config_api.c_wake_queue then
+      return;
+    end if;
+    l_transaction := dbms_transaction.local_transaction_id();
+    if l_transaction = g_rung_in then
+      return;
+    end if;
+    -- CURRENT_USER is the owner of this package, whoever calls it, and the queue is the owner's.
+    execute immediate c_ring using in sys_context('USERENV', 'CURRENT_USER') || '.' || c_wake_queue;
+    g_rung_in := l_transaction;
   exception
     when others then
       rtm_log_api.log_event(
         p_source     => p_source,
         p_channel    => null,
         p_event_name => null,
-        p_extra_info => 'RTM_WAKE failed, the relay will find the message by polling',
+        p_extra_info => 'the relay could not be woken and will find the message by polling',
         p_error      => sqlerrm,
         p_status     => rtm_log_api.c_info
       );

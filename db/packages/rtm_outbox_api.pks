@@ -9,6 +9,9 @@ as
   c_sent     constant varchar2(10) := 'SENT';
   c_parked   constant varchar2(10) := 'PARKED';
 
+  -- The queue of db/09_rtm_wake_queue.sql, by which a relay learns of a commit without polling.
+  c_wake_queue constant varchar2(30) := 'RTM_WAKE_QUEUE';
+
   /**
    * Stores one message with one insert in the caller's transaction.
    * @param p_publication a message that rtm_message.check_publication has passed; without an id it is given one

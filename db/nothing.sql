@@ -1,0 +1,1 @@
+-- What install.sql runs in place of a script that this database does not need.
