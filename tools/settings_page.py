@@ -1,7 +1,7 @@
 """Write docs/settings.md from the settings themselves.
 
-    python -m tools.settings_page            write it
-    python -m tools.settings_page --check    fail when it is not up to date
+python -m tools.settings_page            write it
+python -m tools.settings_page --check    fail when it is not up to date
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import PydanticUndefined
 
 from apex_rtm.settings import PREFIX, Settings
 
@@ -50,7 +52,7 @@ def page() -> str:
 
 
 def _default(value: Any) -> str:
-    if value is None or value == () or value is ...:
+    if value is None or value == () or value is PydanticUndefined:
         return "–"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 

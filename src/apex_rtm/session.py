@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,13 +12,12 @@ from apex_rtm.authorize import Authorizer
 from apex_rtm.channels import Pattern, parse_pattern
 from apex_rtm.clock import Clock
 from apex_rtm.codes import Close
-from apex_rtm.engine.journal import Entry
 from apex_rtm.errors import Refused
 from apex_rtm.hub import Hub
 from apex_rtm.limits import ConnectionQuota
-from apex_rtm.message import Position
 from apex_rtm.peer import Peer
-from apex_rtm.protocol import PING_FRAME, Command, Since, decode_command, error_frame, reply_frame
+from apex_rtm.protocol import PING_FRAME, Command, decode_command, error_frame, reply_frame
+from apex_rtm.subscriptions import Subscription, Subscriptions
 from apex_rtm.tokens import ANYBODY, Identity
 
 COMMANDS: Final = ("connect", "subscribe", "unsubscribe", "refresh", "ping")
@@ -46,21 +45,12 @@ class Surroundings:
     clock: Clock
 
 
-@dataclass(slots=True)
-class Subscription:
-    """One wish of a client. `start_seq` is the place in the journal from which it delivers."""
-
-    pattern: Pattern
-    start_seq: int
-    cursor: Position
-
-
 class Session:
     """The state of one connection. `identity` is None until `connect` in secured mode."""
 
     __slots__ = (
-        "_around", "_due_at", "_heard_at", "_implicit", "_joining", "_peer", "_pinged_at", "_warned",
-        "connected_at", "ended", "id", "identity", "opened_at", "send", "subscriptions",
+        "_around", "_due_at", "_heard_at", "_implicit", "_peer", "_pinged_at", "_subscriptions", "_warned",
+        "connected_at", "ended", "id", "identity", "opened_at", "send",
     )  # fmt: skip
 
     def __init__(self, around: Surroundings, peer: Peer) -> None:
@@ -71,10 +61,9 @@ class Session:
         self._pinged_at = self._due_at = now
         self._implicit = False
         self._warned = False
-        self._joining: Subscription | None = None
         self.id = secrets.token_urlsafe(9)
         self.identity: Identity | None = ANYBODY if around.authorizer.is_open else None
-        self.subscriptions: dict[str, Subscription] = {}
+        self._subscriptions = Subscriptions(around.hub, self, peer)
         self.connected_at = around.clock.now()
         self.ended = False
         self.send: Callable[[bytes], None] = peer.send  # the peer's own method: one call less for each delivery
@@ -88,14 +77,12 @@ class Session:
         first = limits.ping_interval_s if self.identity else min(limits.connect_timeout_s, limits.ping_interval_s)
         self._wake(self.opened_at + first)
         if old_listener_channels is not None and self._around.authorizer.is_open:
-            self._implicit = True
-            for channel in old_listener_channels or ["*"]:
-                self._go_live(self._new_subscription(parse_pattern(channel)))
+            self._follow_implicitly(old_listener_channels)
 
     @property
     def is_busy(self) -> bool:
         """True while a replay waits for a slow peer: no command may be handled before it is done."""
-        return self._joining is not None
+        return self._subscriptions.joining is not None
 
     def on_text(self, text: bytes) -> None:
         """Handle one frame of the client."""
@@ -123,8 +110,8 @@ class Session:
 
     def on_writable(self) -> None:
         """Go on with a replay that waited for the peer."""
-        if self._joining is not None:
-            self._replay(self._joining)
+        if self._subscriptions.joining is not None:
+            self._replay(self._subscriptions.joining)
 
     def on_time(self, now: float) -> None:
         """Look at the clocks: connect in time, silence, the end of the token, the next ping."""
@@ -173,6 +160,11 @@ class Session:
         self._around.hub.leave(self)
 
     # ── what the hub calls ──
+
+    @property
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        """What this connection gets, by the names that the client used."""
+        return self._subscriptions.by_name
 
     @property
     def ip(self) -> str:
@@ -292,14 +284,19 @@ class Session:
         wants_presence = command.presence and not pattern.is_prefix
         if wants_presence and not self._around.limits.has_presence(command.channel):
             raise Refused("forbidden", "this channel's namespace has no presence")
-        subscription = self._new_subscription(pattern)
-        recovered = command.since is not None and self._recover(subscription, command.since)
+        subscription = self._add(pattern)
+        recovered = command.since is not None and self._subscriptions.recover(subscription, command.since)
         members = self._subscribed_members(subscription, recovered=recovered, presence=wants_presence)
         self.send(reply_frame("subscribed", command.id, **members))
         if recovered:
             self._replay(subscription)
         else:
-            self._go_live(subscription)
+            self._subscriptions.go_live(subscription)
+
+    def _replay(self, subscription: Subscription) -> None:
+        if not self._subscriptions.replay(subscription):
+            # Retention overtook a slow reader: the promise of `recovered: true` cannot be kept.
+            self.on_stalled()
 
     def _subscribed_members(self, subscription: Subscription, *, recovered: bool, presence: bool) -> dict[str, object]:
         epoch, offset = subscription.cursor
@@ -319,77 +316,29 @@ class Session:
 
     # ── subscriptions ──
 
-    def _new_subscription(self, pattern: Pattern) -> Subscription:
-        journal = self._around.hub.journal
-        subscription = Subscription(pattern, journal.seq, journal.here(pattern))
-        self.subscriptions[pattern.text] = subscription
+    def _add(self, pattern: Pattern) -> Subscription:
         if self._counts_for_presence(pattern):
             self._around.hub.presence.join(pattern.stem, self.identity.user if self.identity else None)
-        return subscription
+        return self._subscriptions.add(pattern)
+
+    def _remove(self, name: str) -> None:
+        pattern = self._subscriptions.remove(name)
+        if self._counts_for_presence(pattern):
+            user = self.identity.user if self.identity else None
+            self._around.hub.presence.leave(pattern.stem, user, self)
 
     def _counts_for_presence(self, pattern: Pattern) -> bool:
         return not pattern.is_prefix and self._around.limits.has_presence(pattern.stem)
 
-    def _remove(self, name: str) -> None:
-        subscription = self.subscriptions.pop(name)
-        pattern = subscription.pattern
-        self._around.hub.unsubscribe(pattern, self)
-        if subscription is self._joining:
-            self._joining = None
-        if self._counts_for_presence(pattern):
-            user = self.identity.user if self.identity else None
-            self._around.hub.presence.leave(pattern.stem, user, self)
+    def _follow_implicitly(self, channels: list[str]) -> None:
+        self._implicit = True
+        try:
+            for channel in list(dict.fromkeys(channels or ["*"]))[: self._around.limits.max_channels]:
+                self._subscriptions.go_live(self._add(parse_pattern(channel)))
+        except Refused as refused:
+            self.send(error_frame(refused.code, refused.message))
 
     def _end_implicit(self) -> None:
         self._implicit = False
         for name in list(self.subscriptions):
             self._remove(name)
-
-    def _go_live(self, subscription: Subscription) -> None:
-        self._around.hub.subscribe(subscription.pattern, self)
-
-    # ── recovery ──
-
-    def _recover(self, subscription: Subscription, since: Since) -> bool:
-        """Set the subscription back to `since` if everything after it can be delivered in order, once."""
-        journal, pattern = self._around.hub.journal, subscription.pattern
-        position: Position | None = Position(since.epoch, since.offset)
-        if pattern.is_prefix and since.channel is not None:
-            position = journal.journal_position(since.channel, Position(since.epoch, since.offset))
-        missed = None if position is None else journal.missed(pattern, position)
-        if position is None or missed is None or any(self._out_of_order(e, subscription) for e in missed):
-            self._around.hub.counts.not_recovered += 1
-            return False
-        self._around.hub.counts.recovered += 1
-        subscription.cursor = position
-        subscription.start_seq = missed[0].seq - 1 if missed else journal.seq
-        return True
-
-    def _earlier(self, entry: Entry, subscription: Subscription) -> list[Subscription]:
-        return [s for s in self.subscriptions.values() if s is not subscription and s.pattern.matches(entry.channel)]
-
-    def _out_of_order(self, entry: Entry, subscription: Subscription) -> bool:
-        """Tell whether another subscription already delivers this channel from a later place."""
-        return any(entry.seq <= other.start_seq for other in self._earlier(entry, subscription))
-
-    def _replay(self, subscription: Subscription) -> None:
-        """Write what was missed as fast as the peer reads it, then go live. Nothing is queued: the log is the queue."""
-        self._joining = subscription
-        pattern = subscription.pattern
-        while self._joining is subscription:
-            missed = self._around.hub.journal.missed(pattern, subscription.cursor)
-            if missed is None:  # retention overtook a slow reader: the promise of `recovered: true` cannot be kept
-                self.on_stalled()
-                return
-            if not missed:
-                self._joining = None
-                self._go_live(subscription)
-                return
-            for entry in missed:
-                if not self._earlier(entry, subscription):
-                    self.send(entry.frame)
-                subscription.cursor = (
-                    Position(subscription.cursor.epoch, entry.seq) if pattern.is_prefix else entry.position
-                )
-                if not self._peer.writable:
-                    return

@@ -1,0 +1,104 @@
+"""What one connection is subscribed to, and how it catches up with what it missed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from apex_rtm.channels import Pattern
+from apex_rtm.engine.journal import Entry
+from apex_rtm.hub import Hub
+from apex_rtm.message import Position
+from apex_rtm.peer import Peer
+from apex_rtm.protocol import Since
+
+if TYPE_CHECKING:
+    from apex_rtm.session import Session
+
+
+@dataclass(slots=True)
+class Subscription:
+    """One wish of a client. From `start_seq` in the journal on it delivers; `cursor` is how far a replay has come."""
+
+    pattern: Pattern
+    start_seq: int
+    cursor: Position
+
+
+class Subscriptions:
+    """All subscriptions of a connection, in the order in which they were made. At most one, the last, is `joining`."""
+
+    __slots__ = ("_hub", "_peer", "_session", "by_name", "joining")
+
+    def __init__(self, hub: Hub, session: Session, peer: Peer) -> None:
+        self._hub = hub
+        self._session = session
+        self._peer = peer
+        self.by_name: dict[str, Subscription] = {}
+        self.joining: Subscription | None = None
+
+    def add(self, pattern: Pattern) -> Subscription:
+        """Note a wish; nothing is delivered before `go_live` or `replay`."""
+        journal = self._hub.journal
+        subscription = Subscription(pattern, journal.seq, journal.here(pattern))
+        self.by_name[pattern.text] = subscription
+        return subscription
+
+    def remove(self, name: str) -> Pattern:
+        """End a subscription, also one whose replay still waits for the peer."""
+        subscription = self.by_name.pop(name)
+        self._hub.unsubscribe(subscription.pattern, self._session)
+        if subscription is self.joining:
+            self.joining = None
+        return subscription.pattern
+
+    def go_live(self, subscription: Subscription) -> None:
+        """Deliver what is published from now on."""
+        self._hub.subscribe(subscription.pattern, self._session)
+
+    def recover(self, subscription: Subscription, since: Since) -> bool:
+        """Set the subscription back to `since` if everything after it can be delivered in order, once."""
+        journal, pattern = self._hub.journal, subscription.pattern
+        position: Position | None = Position(since.epoch, since.offset)
+        if pattern.is_prefix and since.channel is not None:
+            position = journal.journal_position(since.channel, Position(since.epoch, since.offset))
+        missed = None if position is None else journal.missed(pattern, position)
+        if position is None or missed is None or any(self._is_out_of_order(e, subscription) for e in missed):
+            self._hub.counts.not_recovered += 1
+            return False
+        self._hub.counts.recovered += 1
+        subscription.cursor = position
+        subscription.start_seq = missed[0].seq - 1 if missed else journal.seq
+        return True
+
+    def replay(self, subscription: Subscription) -> bool:
+        """Write what was missed as fast as the peer reads it, then go live. Nothing is queued: the log is the queue.
+
+        Returns False when the log no longer holds what comes next.
+        """
+        self.joining = subscription
+        pattern = subscription.pattern
+        while self.joining is subscription:
+            missed = self._hub.journal.missed(pattern, subscription.cursor)
+            if missed is None:
+                return False
+            if not missed:
+                self.joining = None
+                self.go_live(subscription)
+                break
+            for entry in missed:
+                if not self._earlier(entry, subscription):
+                    self._peer.send(entry.frame)
+                epoch = subscription.cursor.epoch
+                subscription.cursor = Position(epoch, entry.seq) if pattern.is_prefix else entry.position
+                if not self._peer.writable:
+                    return True
+        return True
+
+    def _earlier(self, entry: Entry, subscription: Subscription) -> list[Subscription]:
+        """Name the other subscriptions that bring this publication: the first of them delivers it."""
+        return [s for s in self.by_name.values() if s is not subscription and s.pattern.matches(entry.channel)]
+
+    def _is_out_of_order(self, entry: Entry, subscription: Subscription) -> bool:
+        """Tell whether another subscription already delivers this channel from a later place."""
+        return any(entry.seq <= other.start_seq for other in self._earlier(entry, subscription))
