@@ -18,9 +18,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 HEAD = f"""<!-- written by tools/settings_page.py, do not edit -->
 # Settings
 
-Each setting can be given as a flag (`--max-frame-bytes`), as a variable (`{PREFIX}MAX_FRAME_BYTES`) or in the TOML file that
-`--config` or `{PREFIX}CONFIG` names (`max_frame_bytes = 65536`); the first of these wins. `api_keys` and `jwt_secret` are never
-flags, because every user of the machine can read a command line. Lists are comma separated in variables.
+Each setting can be given as a flag (`--max-frame-bytes`), as a variable (`{PREFIX}MAX_FRAME_BYTES`) or in the TOML
+file that `--config` or `{PREFIX}CONFIG` names (`max_frame_bytes = 65536`); the first of these wins. `api_keys` and
+`jwt_secret` are never flags, because every user of the machine can read a command line. Lists are comma separated in
+variables.
 
 `apex-rtm check-config` prints what is in force, with secrets hidden, and names every mistake at once.
 
@@ -53,7 +54,7 @@ def page() -> str:
 
 def _default(value: Any) -> str:
     if value is None or value == () or value is PydanticUndefined:
-        return "–"
+        return "none"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

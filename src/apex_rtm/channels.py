@@ -32,6 +32,12 @@ class Pattern:
             return False
         return self.viewer is None or not channel.startswith(USER_PREFIX) or channel == user_channel(self.viewer)
 
+    def overlaps(self, other: Pattern) -> bool:
+        """Tell whether some channel may match both."""
+        if self.is_prefix and other.is_prefix:
+            return self.stem.startswith(other.stem) or other.stem.startswith(self.stem)
+        return other.matches(self.stem) if other.is_prefix else self.matches(other.stem)
+
     def covers(self, other: Pattern) -> bool:
         """Tell whether everything that `other` matches is matched by this pattern too."""
         if self.is_prefix:

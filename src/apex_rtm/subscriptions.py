@@ -63,7 +63,7 @@ class Subscriptions:
         if pattern.is_prefix and since.channel is not None:
             position = journal.journal_position(since.channel, Position(since.epoch, since.offset))
         missed = None if position is None else journal.missed(pattern, position)
-        if position is None or missed is None or any(self._is_out_of_order(e, subscription) for e in missed):
+        if position is None or missed is None or self._is_out_of_order(missed, subscription):
             self._hub.counts.not_recovered += 1
             return False
         self._hub.counts.recovered += 1
@@ -77,7 +77,7 @@ class Subscriptions:
         Returns False when the log no longer holds what comes next.
         """
         self.joining = subscription
-        pattern = subscription.pattern
+        pattern, others = subscription.pattern, self._overlapping(subscription)
         while self.joining is subscription:
             missed = self._hub.journal.missed(pattern, subscription.cursor)
             if missed is None:
@@ -87,7 +87,7 @@ class Subscriptions:
                 self.go_live(subscription)
                 break
             for entry in missed:
-                if not self._earlier(entry, subscription):
+                if not any(other.pattern.matches(entry.channel) for other in others):
                     self._peer.send(entry.frame)
                 epoch = subscription.cursor.epoch
                 subscription.cursor = Position(epoch, entry.seq) if pattern.is_prefix else entry.position
@@ -95,10 +95,15 @@ class Subscriptions:
                     return True
         return True
 
-    def _earlier(self, entry: Entry, subscription: Subscription) -> list[Subscription]:
-        """Name the other subscriptions that bring this publication: the first of them delivers it."""
-        return [s for s in self.by_name.values() if s is not subscription and s.pattern.matches(entry.channel)]
+    def _overlapping(self, subscription: Subscription) -> list[Subscription]:
+        """Find the earlier subscriptions that bring some of the same publications: they deliver those. Mostly none."""
+        pattern = subscription.pattern
+        return [s for s in self.by_name.values() if s is not subscription and s.pattern.overlaps(pattern)]
 
-    def _is_out_of_order(self, entry: Entry, subscription: Subscription) -> bool:
-        """Tell whether another subscription already delivers this channel from a later place."""
-        return any(entry.seq <= other.start_seq for other in self._earlier(entry, subscription))
+    def _is_out_of_order(self, missed: list[Entry], subscription: Subscription) -> bool:
+        """Tell whether an earlier subscription already delivers one of the channels from a later place."""
+        return any(
+            other.pattern.matches(entry.channel) and entry.seq <= other.start_seq
+            for other in self._overlapping(subscription)
+            for entry in missed
+        )
