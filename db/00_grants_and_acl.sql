@@ -17,27 +17,35 @@ define rtm_port = &3
 
 prompt Privileges for &rtm_schema
 declare
+  -- Raises ORA-44001 where there is no such schema, before anything is granted.
   l_schema varchar2(261) := dbms_assert.schema_name(str => upper('&rtm_schema'));
-  l_grant  varchar2(1000);
-
-  /** For privileges that only some releases know, or that PUBLIC has where nobody took them away. */
-  procedure try_grant(p_grant in varchar2, p_why in varchar2) is
-  begin
-    l_grant := 'grant ' || p_grant || ' to ' || dbms_assert.enquote_name(str => l_schema, capitalize => false);
-    execute immediate l_grant;
-    dbms_output.put_line('granted: ' || p_grant);
-  exception
-    when others then
-      dbms_output.put_line('not granted: ' || p_grant || ' (' || p_why || '): ' || sqlerrm);
-  end try_grant;
 begin
   -- CREATE SEQUENCE is for the identity columns. Roles do not help: packages see direct grants only.
-  l_grant := 'grant create session, create table, create view, create sequence, create procedure, create job to '
+  execute immediate
+    'grant create session, create table, create view, create sequence, create procedure, create job to '
     || dbms_assert.enquote_name(str => l_schema, capitalize => false);
-  execute immediate l_grant;
-  try_grant(p_grant => 'execute on sys.utl_http', p_why => 'without it there is no transport');
-  try_grant(p_grant => 'create mle', p_why => 'JavaScript needs 23ai or later; UTL_HTTP does not');
-  try_grant(p_grant => 'execute on javascript', p_why => 'wanted by early releases of 23ai only');
+  -- What follows is not known to every release, or may be granted by SYS only; the message says what that means.
+  begin
+    execute immediate
+      'grant execute on sys.utl_http to ' || dbms_assert.enquote_name(str => l_schema, capitalize => false);
+  exception
+    when others then
+      dbms_output.put_line('not granted: execute on sys.utl_http (without it there is no transport, unless PUBLIC has it): ' || sqlerrm);
+  end;
+  begin
+    execute immediate
+      'grant create mle to ' || dbms_assert.enquote_name(str => l_schema, capitalize => false);
+  exception
+    when others then
+      dbms_output.put_line('not granted: create mle (JavaScript needs 23ai or later, UTL_HTTP does not): ' || sqlerrm);
+  end;
+  begin
+    execute immediate
+      'grant execute on javascript to ' || dbms_assert.enquote_name(str => l_schema, capitalize => false);
+  exception
+    when others then
+      dbms_output.put_line('not granted: execute on javascript (wanted by early releases of 23ai only): ' || sqlerrm);
+  end;
 end;
 /
 

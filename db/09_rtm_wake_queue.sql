@@ -9,14 +9,17 @@ prompt RTM_WAKE_QUEUE: wakes a relay at the commit (optional)
 -- Safe to run again.
 
 declare
-  l_found pls_integer;
+  function is_there(p_name in varchar2) return boolean is
+    l_found pls_integer;
+  begin
+    select count(*) into l_found from user_objects o where o.object_name = p_name;
+    return l_found > 0;
+  end is_there;
 begin
-  select count(*) into l_found from user_queue_tables q where q.queue_table = 'RTM_WAKE_TABLE';
-  if l_found = 0 then
+  if not is_there(p_name => 'RTM_WAKE_TABLE') then
     dbms_aqadm.create_queue_table(queue_table => 'RTM_WAKE_TABLE', queue_payload_type => 'RAW');
   end if;
-  select count(*) into l_found from user_queues q where q.name = 'RTM_WAKE_QUEUE';
-  if l_found = 0 then
+  if not is_there(p_name => 'RTM_WAKE_QUEUE') then
     dbms_aqadm.create_queue(queue_name => 'RTM_WAKE_QUEUE', queue_table => 'RTM_WAKE_TABLE');
   end if;
   dbms_aqadm.start_queue(queue_name => 'RTM_WAKE_QUEUE');

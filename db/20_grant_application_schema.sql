@@ -15,12 +15,24 @@ whenever sqlerror exit failure rollback
 
 define rtm_application = &1
 
-grant execute on websocket_api to &rtm_application;
-grant execute on websocket_pkg to &rtm_application;
-grant execute on rtm_token to &rtm_application;
-grant execute on rtm_error to &rtm_application;
-grant select on rtm_log_last_hour to &rtm_application;
-grant select on rtm_outbox_status to &rtm_application;
+declare
+  -- Raises ORA-44001 where there is no such schema.
+  l_application varchar2(261) := dbms_assert.schema_name(str => upper('&rtm_application'));
+begin
+  execute immediate
+    'grant execute on websocket_api to ' || dbms_assert.enquote_name(str => l_application, capitalize => false);
+  execute immediate
+    'grant execute on websocket_pkg to ' || dbms_assert.enquote_name(str => l_application, capitalize => false);
+  execute immediate
+    'grant execute on rtm_token to ' || dbms_assert.enquote_name(str => l_application, capitalize => false);
+  execute immediate
+    'grant execute on rtm_error to ' || dbms_assert.enquote_name(str => l_application, capitalize => false);
+  execute immediate
+    'grant select on rtm_log_last_hour to ' || dbms_assert.enquote_name(str => l_application, capitalize => false);
+  execute immediate
+    'grant select on rtm_outbox_status to ' || dbms_assert.enquote_name(str => l_application, capitalize => false);
+end;
+/
 
 undefine 1
 whenever sqlerror continue

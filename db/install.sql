@@ -18,6 +18,7 @@ prompt =======================
 
 -- Says what is missing before the first object is created.
 declare
+  c_install_failed constant pls_integer := -20749;
   l_missing varchar2(1000);
 
   procedure need(p_privilege in varchar2) is
@@ -51,7 +52,7 @@ begin
   need(p_privilege => 'CREATE JOB');
   need_execute(p_object => 'UTL_HTTP');
   if l_missing is not null then
-    raise_application_error(-20749, 'missing: ' || substr(l_missing, 3) || ' (see 00_grants_and_acl.sql)');
+    raise_application_error(c_install_failed, 'missing: ' || substr(l_missing, 3) || ' (see 00_grants_and_acl.sql)');
   end if;
 end;
 /
@@ -126,6 +127,7 @@ select e.name, e.line, e.text
  order by e.name, e.sequence;
 
 declare
+  c_install_failed constant pls_integer := -20749;
   l_invalid pls_integer;
 begin
   select count(*)
@@ -134,7 +136,7 @@ begin
    where o.status <> 'VALID'
      and (o.object_name like 'RTM\_%' escape '\' or o.object_name like 'WEBSOCKET\_%' escape '\');
   if l_invalid > 0 then
-    raise_application_error(-20749, to_char(l_invalid) || ' objects are invalid, see the list above');
+    raise_application_error(c_install_failed, to_char(l_invalid) || ' objects are invalid, see the list above');
   end if;
   dbms_output.put_line('installed');
 end;

@@ -47,6 +47,7 @@ as
 
   procedure note_failure(p_error in varchar2) is
     l_failures rtm_outbox_drain.failures%type;
+    l_wait_s   pls_integer;
   begin
     update rtm_outbox_drain
        set failures = failures + 1,
@@ -55,15 +56,16 @@ as
            drained_by = c_source
      where id = 1
     returning failures into l_failures;
+    l_wait_s := back_off_s(p_failures => l_failures);
     update rtm_outbox_drain
-       set resume_at = systimestamp + numtodsinterval(back_off_s(p_failures => l_failures), 'SECOND')
+       set resume_at = systimestamp + numtodsinterval(l_wait_s, 'SECOND')
      where id = 1;
     rtm_log_api.log_in_transaction(
       p_source     => c_source,
       p_channel    => null,
       p_event_name => null,
       p_extra_info => 'failure ' || to_char(l_failures) || ' in a row, next try in '
-        || to_char(back_off_s(p_failures => l_failures)) || ' s',
+        || to_char(l_wait_s) || ' s',
       p_error      => p_error
     );
   end note_failure;

@@ -255,7 +255,7 @@ as
     p_url     in varchar2,
     p_api_key in varchar2,
     p_body    in clob,
-    po_answer in out nocopy t_answer
+    pio_answer in out nocopy t_answer
   ) is
     l_request  utl_http.req;
     l_response utl_http.resp;
@@ -279,11 +279,11 @@ as
     write_body(pio_request => l_request, p_bytes => l_sent);
     l_response := utl_http.get_response(r => l_request);
     l_open := c_response_open;
-    po_answer.status := l_response.status_code;
+    pio_answer.status := l_response.status_code;
     read_body(pio_response => l_response, po_bytes => l_received);
     l_open := c_nothing_open;
     utl_http.end_response(r => l_response);
-    from_utf8(p_bytes => l_received, po_text => po_answer.body);
+    from_utf8(p_bytes => l_received, po_text => pio_answer.body);
     free_bytes(pio_bytes => l_sent);
     free_bytes(pio_bytes => l_received);
   exception
@@ -298,7 +298,7 @@ as
     p_url     in varchar2,
     p_api_key in varchar2,
     p_body    in clob,
-    po_answer in out nocopy t_answer
+    pio_answer in out nocopy t_answer
   ) is
     -- Dynamic, with a text that never changes: where MLE is absent or broken, this package must still be valid.
     c_call constant varchar2(100 char) := 'begin :answer := rtm_mle_post(:url, :api_key, :body); end;';
@@ -307,8 +307,8 @@ as
   begin
     execute immediate c_call using out l_text, in p_url, in p_api_key, in p_body;
     l_answer := json_object_t.parse(jsn => l_text);
-    po_answer.status := l_answer.get_number(key => 'status');
-    po_answer.body := l_answer.get_clob(key => 'body');
+    pio_answer.status := l_answer.get_number(key => 'status');
+    pio_answer.body := l_answer.get_clob(key => 'body');
   end post_by_mle;
 
   function milliseconds_since(p_start in timestamp with time zone) return number is
@@ -339,13 +339,13 @@ as
     begin
       prepare_session(p_before => l_before);
       if rtm_config_api.get_value(p_name => rtm_config_api.c_transport) = rtm_config_api.c_mle then
-        post_by_mle(p_url => l_base_url || p_path, p_api_key => l_api_key, p_body => p_body, po_answer => l_answer);
+        post_by_mle(p_url => l_base_url || p_path, p_api_key => l_api_key, p_body => p_body, pio_answer => l_answer);
       else
         post_by_utl_http(
           p_url     => l_base_url || p_path,
           p_api_key => l_api_key,
           p_body    => p_body,
-          po_answer => l_answer
+          pio_answer => l_answer
         );
       end if;
     exception
