@@ -18,7 +18,6 @@ from apex_rtm.errors import ConfigurationError
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _STATIC: Final = _PACKAGE / "demo" / "static"
-_CLIENT_FILES: Final = ("rtm.js", "listener.js", "broadcast_da.js")
 _MAX_FORM_BYTES: Final = 65_536
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -42,7 +41,7 @@ def demo_routes() -> list[BaseRoute]:
         Route("/demo/page", _file(_STATIC / "page.html")),
         Route("/demo/jquery.js", _file(jquery)),
         Route("/demo/ajax", _ajax, methods=["POST"]),
-        *[Route(f"/demo/client/{name}", _file(client / name)) for name in _CLIENT_FILES],
+        *[Route(f"/demo/client/{path.name}", _file(path)) for path in sorted(client.glob("*.js"))],
         *[Route(f"/demo/static/{path.name}", _file(path)) for path in sorted(_STATIC.iterdir())],
     ]
 
