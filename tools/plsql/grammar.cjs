@@ -3,6 +3,10 @@
 // than most units do.
 'use strict';
 
+// V8 compiles the generated parser's largest functions in the background for up to half a minute, and the process cannot end
+// before it has; interpreted they cost milliseconds.
+require('node:v8').setFlagsFromString('--max-optimized-bytecode-size=20000');
+
 require('antlr4ts'); // first: antlr4ts-sql loads only after it
 const { PredictionMode } = require('antlr4ts/atn/PredictionMode');
 const { antlr4tsSQL, SQLDialect } = require('antlr4ts-sql');

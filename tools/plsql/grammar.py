@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -12,12 +13,13 @@ from pathlib import Path
 from tools.plsql.finding import Finding, SourceError
 from tools.plsql.mask import mask
 from tools.plsql.parse_unit import parse_unit
-from tools.plsql.script import COMMAND, MLE, PLSQL, Piece
+from tools.plsql.script import COMMAND, MLE, PLSQL, SQL, Piece
 
 ROOT = Path(__file__).resolve().parents[2]
 GATE = Path(__file__).with_name("grammar.cjs")
 
 TIMEOUT_S = 540
+_MLE_DDL = re.compile(r"(create(\s+or\s+replace)?|drop)\s+mle\s", re.IGNORECASE)
 
 
 class GateMissingError(RuntimeError):
@@ -71,15 +73,16 @@ def prepare(piece: Piece) -> tuple[str, Counter[str]]:
         masked = mask(piece.text, unit)
     except SourceError:
         return piece.text, Counter()
-    return masked.text, masked.counts
+    # The text of an execute immediate has no semicolon, and the grammar wants one.
+    ends = piece.kind != SQL or masked.text.rstrip().endswith(";")
+    return masked.text if ends else f"{masked.text};", masked.counts
 
 
 def is_for_grammar(piece: Piece) -> bool:
-    """Tell SQL and PL/SQL from commands, JavaScript and ``create mle env``, which check_mle reads."""
+    """Tell SQL and PL/SQL from commands, JavaScript and DDL of MLE, which check_mle reads."""
     if piece.kind in (COMMAND, MLE):
         return False
-    words = piece.text.lower().split()
-    return "mle" not in words[:4] or words[0] != "create"
+    return _MLE_DDL.match(piece.text) is None
 
 
 def check_grammar(pieces: list[Piece]) -> tuple[list[Finding], Counter[str]]:

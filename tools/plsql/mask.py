@@ -78,9 +78,7 @@ def _mle_call(tokens: list[Token]) -> Iterator[Edit]:
     """``mle module m signature 's'`` becomes a Java call specification: the same place in the grammar."""
     for at, token in enumerate(tokens):
         if token.word("as", "is") and _words(tokens, at + 1, "mle", "module"):
-            end = next(
-                (i for i in range(at, len(tokens)) if tokens[i].kind == STRING or tokens[i].op(";")), at
-            )
+            end = next((i for i in range(at, len(tokens)) if tokens[i].kind == STRING or tokens[i].op(";")), at)
             if tokens[end].kind == STRING:
                 # The text may be too short for the words: a name of one letter is enough for the grammar.
                 yield (tokens[at + 1].start, tokens[end].end, "language java name 'j'")
@@ -160,6 +158,12 @@ def _cascade_constraints(tokens: list[Token]) -> Iterator[Edit]:
             yield (token.start, tokens[at + 1].end, "")
 
 
+def _identity_options(tokens: list[Token]) -> Iterator[Edit]:
+    for at, token in enumerate(tokens):
+        if token.word("identity") and tokens[at + 1].op("("):
+            yield (tokens[at + 1].start, tokens[_closing(tokens, at + 2)].end, "")
+
+
 def _body_pragmas(tokens: list[Token], unit: Unit | None) -> Iterator[Edit]:
     if unit is None or unit.kind != "package body":
         return
@@ -185,4 +189,5 @@ _FINDERS: dict[str, Callable[[list[Token]], Iterator[Edit]]] = {
     "accessible by": _accessible_by,
     "save exceptions": _save_exceptions,
     "drop table cascade constraints": _cascade_constraints,
+    "options of an identity column": _identity_options,
 }

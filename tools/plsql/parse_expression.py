@@ -100,17 +100,13 @@ class ExpressionParser(Stream):
                 return Test(line, kind, operand, negated)
         if self.accept("of"):
             self.accept("type")
-            return Test(
-                line, "of", operand, negated, [Literal(line, "string", text_of(self.parenthesized()))]
-            )
+            return Test(line, "of", operand, negated, [Literal(line, "string", text_of(self.parenthesized()))])
         raise self.fault("expected null or json after is")
 
     def _json_test_options(self) -> None:
         if self.at("("):
             self.parenthesized()
-        while self.at_any(
-            "strict", "lax", "with", "without", "unique", "keys", "allow", "disallow", "scalars"
-        ):
+        while self.at_any("strict", "lax", "with", "without", "unique", "keys", "allow", "disallow", "scalars"):
             self.next()
 
     def _in_items(self) -> list[Expression]:
@@ -210,9 +206,7 @@ class ExpressionParser(Stream):
         if name in _DATE_KINDS and self.ahead().kind == STRING:
             self.next()
             value = string_value(self.next())
-            while name == "interval" and self.at_any(
-                "day", "hour", "minute", "second", "year", "month", "to"
-            ):
+            while name == "interval" and self.at_any("day", "hour", "minute", "second", "year", "month", "to"):
                 value += f" {self.next().low}"
             return Literal(line, name, value)
         if self.ahead().op("("):
@@ -238,7 +232,7 @@ class ExpressionParser(Stream):
     def reference(self) -> Reference:
         """Take ``a.b(c).d%attribute``."""
         line = self.here.line
-        parts = [Part(self.name())]
+        parts = [Part(self.next().low if self.here.kind == BIND else self.name())]
         attribute = None
         while True:
             if self.at("(") and parts[-1].arguments is None:

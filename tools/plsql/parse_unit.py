@@ -154,9 +154,7 @@ class UnitParser(StatementParser):
     def _pragma(self) -> Pragma:
         line = self.next().line
         name = self.name("the name of the pragma")
-        arguments = (
-            [text_of([token]) for token in self.parenthesized() if not token.op(",")] if self.at("(") else []
-        )
+        arguments = [text_of([token]) for token in self.parenthesized() if not token.op(",")] if self.at("(") else []
         self.expect(";")
         return Pragma(line, name, arguments)
 
@@ -252,9 +250,7 @@ class UnitParser(StatementParser):
             line, name = self.here.line, self.name("a field")
             type_text = self.type_text()
             not_null = self.accept("not", "null")
-            fields.append(
-                Variable(line, name, type_text, constant=False, not_null=not_null, default=self._default())
-            )
+            fields.append(Variable(line, name, type_text, constant=False, not_null=not_null, default=self._default()))
             if not self.accept(","):
                 break
         self.expect(")")

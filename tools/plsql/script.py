@@ -130,9 +130,7 @@ class _Reader:
             for name in re.findall(r"&&?(\w+)", text):
                 if name.lower() not in self.values and not name.isdigit():
                     message = f"&{name} would ask the user for a value: 'set define off', or define it"
-                    self.script.findings.append(
-                        Finding(piece.path, piece.line + number, "ampersand", message)
-                    )
+                    self.script.findings.append(Finding(piece.path, piece.line + number, "ampersand", message))
 
     def _find(self, piece: Piece, rule: str, message: str, below: int = 0) -> None:
         self.script.findings.append(Finding(piece.path, piece.line + below, rule, message))
@@ -201,15 +199,11 @@ class _Splitter:
         while self.at < len(self.lines) and self.lines[self.at].strip() != "/":
             self._refuse_long_line()
             if kind == PLSQL and self.at > start and _STARTS_NEXT.match(self.lines[self.at]):
-                self._find(
-                    start, "slash", f"no / on a line of its own before line {self.at + 1}: this would not run"
-                )
+                self._find(start, "slash", f"no / on a line of its own before line {self.at + 1}: this would not run")
                 return self._piece(kind, start, self.at)
             self.at += 1
         if self.at == len(self.lines):
-            self._find(
-                start, "slash", "no / on a line of its own before the end of the file: this would not run"
-            )
+            self._find(start, "slash", "no / on a line of its own before the end of the file: this would not run")
         self.at += 1
         return self._piece(kind, start, self.at - 1)
 

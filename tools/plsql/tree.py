@@ -264,9 +264,7 @@ class Block(Node):
     end_name: str | None = None
 
 
-Statement = (
-    Assign | Call | If | Loop | Exit | Return | Raise | Null | Sql | Execute | CursorWork | ForAll | Block
-)
+Statement = Assign | Call | If | Loop | Exit | Return | Raise | Null | Sql | Execute | CursorWork | ForAll | Block
 
 
 # --- declarations
