@@ -1,0 +1,119 @@
+"""Things that break on command: a disk under SQLite, and an engine."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from apex_rtm.engine.base import EngineListener
+from apex_rtm.engine.journal import Journal
+from apex_rtm.errors import Unavailable
+from apex_rtm.message import Message, Published
+from apex_rtm.revocations import Revocation
+
+NO_ROOM = sqlite3.OperationalError("database or disk is full")
+
+
+class Disk:
+    """What is under every SQLite connection that is opened while the disk is installed."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+        self._failures: dict[str, Exception] = {}
+        self._open = threading.Event()
+        self._open.set()
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put this disk under the connections that the engine opens from now on."""
+        factory = partial(_Connection, self)
+        monkeypatch.setattr("apex_rtm.engine.sqlite.sqlite3.connect", partial(sqlite3.connect, factory=factory))
+
+    def count(self, statement: str) -> int:
+        """How often a statement that starts so was run."""
+        return sum(text.startswith(statement) for text in self.statements)
+
+    @contextmanager
+    def failing(self, statement: str, error: Exception = NO_ROOM) -> Iterator[None]:
+        """Raise `error` from every statement that starts with `statement`."""
+        self._failures[statement] = error
+        try:
+            yield
+        finally:
+            del self._failures[statement]
+
+    @contextmanager
+    def stuck(self) -> Iterator[None]:
+        """Hold up every commit until the end of the block."""
+        self._open.clear()
+        try:
+            yield
+        finally:
+            self._open.set()
+
+    def run(self, statement: str) -> None:
+        """Note a statement, or fail it."""
+        self.statements.append(statement)
+        if statement == "commit":
+            assert self._open.wait(10), "the disk stayed stuck"
+        for start, error in self._failures.items():
+            if statement.startswith(start):
+                raise error
+
+
+class _Connection(sqlite3.Connection):
+    def __init__(self, disk: Disk, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._disk = disk
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        self._disk.run(sql)
+        return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any) -> sqlite3.Cursor:
+        self._disk.run(sql)
+        return super().executemany(sql, parameters)
+
+
+class FaultyEngine:
+    """An engine that refuses as long as it has `trouble`, and hands everything else to the one behind it."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self.trouble: str | None = None
+        self.calls: list[Sequence[Message]] = []
+
+    @property
+    def journal(self) -> Journal:
+        journal: Journal = self._engine.journal
+        return journal
+
+    async def start(self, listener: EngineListener) -> None:
+        await self._engine.start(listener)
+
+    async def publish(self, messages: Sequence[Message]) -> list[Published | Unavailable]:
+        self.calls.append(messages)
+        if self.trouble is not None:
+            refusal = Unavailable(self.trouble)
+            return [refusal for _ in messages]
+        results: list[Published | Unavailable] = await self._engine.publish(messages)
+        return results
+
+    async def revoke(self, revocation: Revocation) -> None:
+        if self.trouble is not None:
+            raise Unavailable(self.trouble)
+        await self._engine.revoke(revocation)
+
+    def revocations(self) -> Sequence[Revocation]:
+        return ()
+
+    async def tidy(self) -> None:
+        await self._engine.tidy()
+
+    async def stop(self) -> None:
+        await self._engine.stop()

@@ -1,0 +1,63 @@
+"""The other end of a connection, without a socket: remembers what it was sent and can stop to read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from apex_rtm.codes import Close
+from apex_rtm.protocol import PING_FRAME, unframe
+
+
+class RecordingPeer:
+    """A `Peer`. `room` is how many more frames it takes before it is no longer writable; None is no end of them."""
+
+    def __init__(self, ip: str = "192.0.2.1") -> None:
+        self.ip = ip
+        self.room: int | None = None
+        self.frames: list[dict[str, Any]] = []
+        self.closes: list[Close] = []
+        self.pings = 0
+
+    @property
+    def writable(self) -> bool:
+        return self.room is None or self.room > 0
+
+    def send(self, frame: bytes) -> None:
+        if self.closes:
+            return
+        if self.room is not None:
+            self.room -= 1
+        if frame == PING_FRAME:
+            self.pings += 1
+        else:
+            self.frames.append(json.loads(unframe(frame)))
+
+    def close(self, close: Close) -> None:
+        self.closes.append(close)
+
+    # ── for the tests ──
+
+    def take(self) -> list[dict[str, Any]]:
+        """Everything that arrived since the last call."""
+        taken, self.frames = self.frames, []
+        return taken
+
+    def take_one(self) -> dict[str, Any]:
+        """The one frame that arrived; fails where there is another number of them."""
+        (frame,) = self.take()
+        return frame
+
+    def take_places(self) -> list[tuple[str, int]]:
+        """The publications that arrived, as (channel, offset); fails where another frame is among them."""
+        return [(frame["channel"], frame["offset"]) for frame in self.take() if _is_publication(frame)]
+
+    @property
+    def close_code(self) -> int | None:
+        """The code of the first close, or None while the connection is open."""
+        return self.closes[0].code if self.closes else None
+
+
+def _is_publication(frame: dict[str, Any]) -> bool:
+    assert "type" not in frame, frame
+    return True
