@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import errno
 import resource
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 
 import uvicorn
@@ -38,6 +39,7 @@ from apex_rtm.tokens import TokenVerifier
 _log = get_logger(__name__)
 _RESERVED_FILES = 128  # the log, the listening socket, standard streams, a spare for everything else
 _TICK_S = 1.0
+_TIDY_REVOCATIONS_S = 60.0
 _MAX_WAITING_MESSAGES = 100_000
 # The kernel would let each socket that is not read grow to megabytes, beyond outbox_max_bytes and out of our sight.
 _SEND_BUFFER_BYTES = 262_144
@@ -118,6 +120,8 @@ def _make_engine(settings: Settings, clock: Clock) -> Engine:
         max_bytes=settings.log_max_bytes,
         channel_ttl_s=settings.channel_ttl_s,
         idempotency_window_s=settings.idempotency_window_s,
+        max_channels=settings.max_channels,
+        idempotency_max_ids=settings.idempotency_max_ids,
     )
     if settings.engine == "memory":
         return MemoryEngine(journal, clock)
@@ -247,6 +251,18 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._on_ready()
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn's own raises the signal again when it is done, which would end the process before the log is closed.
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Ready turns 503 first, so that a load balancer sends nobody new while the others are still served.
         self._parts.hub.draining = self._parts.gateway.draining = True
@@ -275,32 +291,41 @@ async def running(parts: Parts) -> AsyncIterator[None]:
     await parts.engine.start(parts.hub)
     for revocation in parts.engine.revocations():
         parts.hub.revocations.add(revocation)
-    ticking = asyncio.create_task(_tick(parts))
-    presence = asyncio.create_task(_flush_presence(parts))
+    tasks = [asyncio.create_task(work) for work in _clockwork(parts)]
     try:
         yield
     finally:
-        for task in (ticking, presence):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(ticking, presence, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await parts.engine.stop()
 
 
-async def _tick(parts: Parts) -> None:
+def _clockwork(parts: Parts) -> list[Coroutine[None, None, None]]:
+    """List what happens again and again. Each has its own task: a disk that hangs must not stop the pings."""
+    clock, hub = parts.gateway.clock, parts.hub
+
+    async def tick() -> None:
+        hub.tick(clock.monotonic())
+
+    async def flush_presence() -> None:
+        hub.presence.flush()
+
+    async def tidy_revocations() -> None:
+        hub.revocations.tidy(clock.now())
+
+    return [
+        _every(_TICK_S, tick),
+        _every(_TICK_S, parts.engine.tidy),
+        _every(parts.settings.presence_interval_s, flush_presence),
+        _every(_TIDY_REVOCATIONS_S, tidy_revocations),
+    ]
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
     while True:
-        await asyncio.sleep(_TICK_S)
+        await asyncio.sleep(seconds)
         try:
-            parts.hub.tick(parts.gateway.clock.monotonic())
-            parts.hub.revocations.tidy(parts.gateway.clock.now())
-            await parts.engine.tidy()
+            await work()
         except Exception:  # noqa: BLE001 - a fault in housekeeping must be seen and must not end it
-            _log.exception("tick.failed")
-
-
-async def _flush_presence(parts: Parts) -> None:
-    while True:
-        await asyncio.sleep(parts.settings.presence_interval_s)
-        try:
-            parts.hub.presence.flush()
-        except Exception:  # noqa: BLE001 - as above
-            _log.exception("presence.failed")
+            _log.exception("housekeeping.failed")

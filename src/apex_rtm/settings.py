@@ -104,6 +104,12 @@ class Settings(BaseModel):
         ge=0,
         description="Seconds without a publication after which an empty channel is forgotten (new epoch).",
     )
+    max_channels: int = Field(
+        200_000, ge=1, description="Channels with a log; above it the longest unpublished one is forgotten (new epoch)."
+    )
+    idempotency_max_ids: int = Field(
+        1_000_000, ge=0, description="Ids remembered within the window; above it the oldest are forgotten."
+    )
     idempotency_window_s: float = Field(300, ge=0, description="Seconds in which a repeated message id is recognized.")
     namespaces: tuple[Namespace, ...] = Field(
         (), description="Options by channel prefix: history_size, history_ttl_s, presence. TOML only."

@@ -82,19 +82,23 @@ class Journal:
         max_bytes: int,
         channel_ttl_s: float,
         idempotency_window_s: float,
+        max_channels: int = 200_000,
+        idempotency_max_ids: int = 1_000_000,
     ) -> None:
         self.epoch = new_epoch()
         self.generation = 1
         self.seq = 0
         self.size_bytes = 0
-        self.channels: dict[str, ChannelLog] = {}
+        self.channels: OrderedDict[str, ChannelLog] = OrderedDict()  # the longest unpublished first
         self._retention = retention
         self._max_bytes = max_bytes
+        self._max_channels = max_channels
         self._channel_ttl_s = channel_ttl_s
         self._idempotency_window_s = idempotency_window_s
+        self._idempotency_max_ids = idempotency_max_ids
         self._order: OrderedDict[int, Entry] = OrderedDict()
         self._seen: OrderedDict[tuple[str, str], tuple[Published, float]] = OrderedDict()
-        self._forgotten_seq = 0
+        self.forgotten_seq = 0
         self._sweep: Iterator[str] = iter(())
         self.evicted: dict[int, str] = {}
         self.forgotten: list[str] = []
@@ -105,11 +109,15 @@ class Journal:
         """The position of the newest publication; offset 0 where there has been none.
 
         A channel that was never published to needs no memory: all such channels share the epoch of the current
-        generation, and a new generation begins whenever a channel is forgotten. So the offset 0 of a forgotten
-        channel is never mistaken for that of its next life.
+        generation. A new generation begins when a channel that was born in this one is forgotten, so that its
+        offset 0 is not mistaken for that of its next life.
         """
         log = self.channels.get(channel)
-        return Position(log.epoch, log.top) if log else Position(f"{self.epoch}.{self.generation}", 0)
+        return Position(log.epoch, log.top) if log else Position(self._current_epoch, 0)
+
+    @property
+    def _current_epoch(self) -> str:
+        return f"{self.epoch}.{self.generation}"
 
     def here(self, pattern: Pattern) -> Position:
         """The position from which a new subscription receives everything."""
@@ -130,6 +138,8 @@ class Journal:
         if log is None:
             log = ChannelLog(entry.position.epoch, self._retention(entry.channel), top=entry.position.offset - 1)
             self.channels[entry.channel] = log
+        else:
+            self.channels.move_to_end(entry.channel)
         self.seq = entry.seq
         log.top = entry.position.offset
         log.last_seq = entry.seq
@@ -141,6 +151,8 @@ class Journal:
             self.remember(entry.channel, Published(entry.id, entry.position, repeated=True), entry.at)
         while len(log.entries) > log.retention.size:
             self._evict(log)
+        while len(self.channels) > self._max_channels:
+            self._forget(*next(iter(self.channels.items())))
         while self.size_bytes > self._max_bytes and self._order:
             oldest = next(iter(self._order.values()))
             self._evict(self.channels[oldest.channel])
@@ -149,7 +161,9 @@ class Journal:
         """Note a sender's id; forgets ids that are older than the window."""
         self._seen[channel, published.id] = (published, at)
         horizon = at - self._idempotency_window_s
-        while self._seen and next(iter(self._seen.values()))[1] < horizon:
+        while self._seen and (
+            next(iter(self._seen.values()))[1] < horizon or len(self._seen) > self._idempotency_max_ids
+        ):
             self._seen.popitem(last=False)
 
     def _evict(self, log: ChannelLog) -> None:
@@ -173,7 +187,7 @@ class Journal:
         return log.after(since.offset)
 
     def _missed_by_prefix(self, pattern: Pattern, since: Position) -> list[Entry] | None:
-        if since.epoch != self.epoch or since.offset > self.seq or since.offset < self._forgotten_seq:
+        if since.epoch != self.epoch or since.offset > self.seq or since.offset < self.forgotten_seq:
             return None
         if any(log.lost_seq > since.offset and pattern.matches(name) for name, log in self.channels.items()):
             return None
@@ -219,10 +233,13 @@ class Journal:
                 self._forget(channel, log)
 
     def _forget(self, channel: str, log: ChannelLog) -> None:
+        while log.entries:
+            self._evict(log)
         del self.channels[channel]
-        self._forgotten_seq = max(self._forgotten_seq, log.last_seq)
+        self.forgotten_seq = max(self.forgotten_seq, log.last_seq)
         self.forgotten.append(channel)
-        self.generation += 1
+        if log.epoch == self._current_epoch:
+            self.generation += 1
 
     def take_dropped(self) -> tuple[dict[int, str], list[str]]:
         """Hand over what was dropped since the last call: publications with their channel, and channels."""

@@ -27,7 +27,7 @@ FILE_NAME: Final = "journal.db"
 _SCHEMA_VERSION: Final = 1
 _SCHEMA: Final = """
 create table journal(only integer primary key check (only = 1), epoch text not null, generation integer not null,
-                     seq integer not null) strict;
+                     seq integer not null, forgotten_seq integer not null) strict;
 create table channel(name text primary key, epoch text not null, top integer not null, last_seq integer not null,
                      last_at real not null, lost_seq integer not null) strict, without rowid;
 create table publication(seq integer primary key, channel text not null, epoch text not null, offset integer not null,
@@ -67,6 +67,7 @@ class SqliteEngine:
         self._waiting: list[_Waiting] = []
         self._waiting_count = 0
         self._writer: asyncio.Task[None] | None = None
+        self._tidy_is_due = False
         self._thread = ThreadPoolExecutor(1, "sqlite")
         self._db: sqlite3.Connection | None = None
 
@@ -98,7 +99,7 @@ class SqliteEngine:
         if version == 0:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
-            db.execute("insert into journal values (1, ?, ?, 0)", (self.journal.epoch, self.journal.generation))
+            db.execute("insert into journal values (1, ?, ?, 0, 0)", (self.journal.epoch, self.journal.generation))
             db.execute(f"pragma user_version = {_SCHEMA_VERSION}")
         elif version != _SCHEMA_VERSION:
             raise ConfigurationError(
@@ -107,8 +108,10 @@ class SqliteEngine:
 
     def _load(self, db: sqlite3.Connection) -> None:
         journal, now = self.journal, self._clock.now()
-        (journal.epoch, journal.generation, seq) = db.execute("select epoch, generation, seq from journal").fetchone()
-        for name, *state in db.execute("select name, epoch, top, last_seq, last_at, lost_seq from channel"):
+        head = db.execute("select epoch, generation, seq, forgotten_seq from journal").fetchone()
+        (journal.epoch, journal.generation, seq, journal.forgotten_seq) = head
+        channels = db.execute("select name, epoch, top, last_seq, last_at, lost_seq from channel order by last_seq")
+        for name, *state in channels:
             epoch, top, last_seq, last_at, lost_seq = state
             log = ChannelLog(epoch, self._retention(name), top, last_seq, last_at, lost_seq)
             journal.channels[name] = log
@@ -162,6 +165,8 @@ class SqliteEngine:
             while self._waiting:
                 taken, self._waiting = self._waiting, []
                 await self._write(taken)
+                if self._tidy_is_due:
+                    await self._tidy()
         finally:
             self._writer = None
 
@@ -221,8 +226,14 @@ class SqliteEngine:
 
     async def tidy(self) -> None:
         """Apply retention to the journal, then to the file. A failure is tried again with the next call."""
-        if self._writer is not None:
-            return  # while a batch is on its way its positions are taken; a channel must not be forgotten under it
+        if self._writer is None:
+            await self._tidy()
+        else:
+            # A batch is on its way and its positions are taken: no channel may be forgotten before it is written.
+            self._tidy_is_due = True
+
+    async def _tidy(self) -> None:
+        self._tidy_is_due = False
         now = self._clock.now()
         self.journal.sweep(now)
         evicted, forgotten = self.journal.take_dropped()
@@ -238,7 +249,10 @@ class SqliteEngine:
                     [(seq, name) for name, seq in lost.items()],
                 ),
                 ("delete from channel where name = ?", [(name,) for name in forgotten]),
-                ("update journal set generation = ?", [(self.journal.generation,)]),
+                (
+                    "update journal set generation = ?, forgotten_seq = ?",
+                    [(self.journal.generation, self.journal.forgotten_seq)],
+                ),
                 ("delete from sent_id where at < ?", [(now - self._idempotency_window_s,)]),
                 ("delete from revocation where at < ?", [(now - self._revocation_keep_s,)]),
             )
