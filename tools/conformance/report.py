@@ -103,7 +103,7 @@ def render(outcome: Outcome) -> str:
             "server. *Non-strict* is a right answer where the suite would like another order:",
             "",
             "* sections 3, 4 and 5: a good message and a broken frame arrive in one packet. The connection is closed",
-            "  for the broken frame, without an answer to the good message first. How many cases that are depends on how",
+            "  for the broken frame, without an answer to the good message first. How many depends on how",
             "  the packets happen to arrive;",
             "* section 6: text that is not UTF-8 is found when its message is complete, not in the middle of a frame.",
             "",
