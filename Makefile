@@ -20,13 +20,17 @@ node:
 	@command -v npm >/dev/null || { echo "Node.js 18+ with npm is needed for the tests: apt install nodejs npm"; exit 1; }
 	@test node_modules/.stamp -nt package-lock.json || { npm ci --no-progress --loglevel=error && touch node_modules/.stamp; }
 
+.work:
+	@mkdir -p .work
+
 demo: setup ## the main job on this machine: open http://127.0.0.1:3000/demo
 	@$(BIN)/apex-rtm serve --demo
 
-check: dev ## format, types, layers, unit tests: under a minute
+check: dev .work ## format, types, layers, unit tests: under a minute
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -n +1
+	@$(BIN)/lint-imports --no-cache >.work/layers.txt || { cat .work/layers.txt; exit 1; }
+	@$(BIN)/python -m tools.settings_page --check
 	@$(BIN)/pytest -q -m "not slow"
 
 system:
@@ -35,3 +39,11 @@ system:
 test: system dev node check ## everything: real nginx, real Chromium, Node: under ten minutes
 	@$(BIN)/pytest -q -m slow
 	@node --test client-js/test/
+
+chaos: dev ## the long runs with figures: cuts under kill -9, a reconnect storm, slow readers
+	@$(BIN)/python -m tests.chaos cuts
+	@$(BIN)/python -m tests.chaos storm
+	@$(BIN)/python -m tests.chaos slow
+
+conformance: dev ## Autobahn|Testsuite against the WebSocket edge; writes docs/conformance.md
+	@$(BIN)/python -m tools.conformance
