@@ -59,9 +59,11 @@ class Authorizer:
             return pattern
         if not identity.grants_pattern(pattern):
             raise Refused("forbidden", f"the token does not grant {channel[:100]!r}")
-        if self.revocations.refuse_subscription(identity, pattern):
+        # What the user would not see through a wildcard anyway cannot have been taken away from them.
+        seen = replace(pattern, viewer=identity.user)
+        if self.revocations.refuse_subscription(identity, seen):
             raise Refused("revoked", f"the right to {channel[:100]!r} was taken away")
-        return replace(pattern, viewer=identity.user)
+        return seen
 
 
 def _digest(key: str) -> bytes:
