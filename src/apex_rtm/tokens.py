@@ -97,12 +97,12 @@ class TokenVerifier:
             raise Refused("unauthorized", "the token is refused: channels must be an array of names")
         if len(channels) > MAX_GRANTS:
             raise Refused("unauthorized", f"the token is refused: more than {MAX_GRANTS} channels")
-        expires_at = float(claims["exp"])
+        expires_at = int(claims["exp"])  # float() would raise for what is beyond a double
         if expires_at > self._clock.now() + self._max_ttl_s + self._leeway_s:
             raise Refused("unauthorized", f"the token is refused: exp is over {self._max_ttl_s:.0f} s away")
         grants = tuple(parse_pattern(name) for name in channels)
         session = None if session_id is None else str(session_id)
-        return Identity(user, session, grants, float(claims.get("iat", 0)), expires_at)
+        return Identity(user, session, grants, float(claims.get("iat", 0)), float(expires_at))
 
 
 def _reason(error: jwt.InvalidTokenError) -> str:
