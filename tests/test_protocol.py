@@ -86,7 +86,8 @@ def test_an_id_of_any_size_comes_back_as_it_was(command_id: int | str) -> None:
     "text",
     [
         b"[]", b"5", b"null", b'"connect"', b'{"type":5}', b'{"id":1.5}', b'{"id":true}', b'{"id":[]}',
-        b'{"channel":null}', b'{"channel":5}', b'{"token":{}}', b'{"since":"12"}', b'{"since":{"epoch":"e"}}', b'{"since":{"offset":1}}',
+        b'{"channel":null}', b'{"channel":5}', b'{"token":{}}', b'{"since":"12"}', b'{"since":{"epoch":"e"}}',
+        b'{"since":{"offset":1}}',
         b'{"since":{"epoch":1,"offset":1}}', b'{"since":{"epoch":"e","offset":"1"}}', b'{"presence":1}',
         b'{"since":{"epoch":"e","offset":' + b"9" * 5000 + b"}}",
     ],
