@@ -31,11 +31,19 @@ def check_open_mode(headers: Headers) -> None:
     for name, value in headers:
         if name in _FORWARDING or name.startswith("x-forwarded-"):
             raise Refused("open_mode", f"open mode does not answer through a proxy ({name}): {_REMEDY}")
-        if name == "origin" and not _is_loopback_netloc(urlsplit(value).netloc):
+        if name == "origin" and not _is_loopback_netloc(_netloc(value)):
             raise Refused(
                 "open_mode",
                 f"open mode answers pages of this machine only, Origin is {value[:100]!r}: {_REMEDY}",
             )
+
+
+def _netloc(origin: str) -> str:
+    """Host and port of an origin; empty for what is no URL at all, `http://[` included, which urlsplit raises for."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _is_loopback_netloc(netloc: str) -> bool:
@@ -58,8 +66,8 @@ def check_origin(headers: Headers, allowed: Sequence[str]) -> None:
     origin = origins[0].lower()
     if len(origins) == 1 and origin in [name.lower().rstrip("/") for name in allowed]:
         return
-    host = next((value for name, value in headers if name == "host"), "")
-    if len(origins) == 1 and not allowed and urlsplit(origin).netloc == host.lower():
+    hosts = [value.lower() for name, value in headers if name == "host"]
+    if len(origins) == 1 and len(hosts) == 1 and not allowed and _netloc(origin) == hosts[0] != "":
         return
     raise Refused("forbidden_origin", f"origin {origins[0][:100]!r} is not in allowed_origins")
 
