@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -46,6 +47,7 @@ def _netloc(origin: str) -> str:
         return ""
 
 
+@functools.lru_cache(maxsize=64)
 def _is_loopback_netloc(netloc: str) -> bool:
     try:
         parts = urlsplit(f"//{netloc}")

@@ -147,13 +147,14 @@ class Api:
 def make_app(api: Api, *, extra_routes: Sequence[BaseRoute] = ()) -> ASGIApp:
     """Put the routes together. `extra_routes` is where the demo comes in."""
     keyed = _require_key(api.authorizer)
+    # Routes are tried in order: the one that is used all day comes first.
     routes: list[BaseRoute] = [
+        Route("/api/broadcast", keyed(api.broadcast), methods=["POST"]),
+        Route("/api/broadcast/batch", keyed(api.broadcast_batch), methods=["POST"]),
         Route("/", _root),
         Route("/health/live", _live),
         Route("/health/ready", _ready(api.hub)),
         Route("/openapi.json", _openapi),
-        Route("/api/broadcast", keyed(api.broadcast), methods=["POST"]),
-        Route("/api/broadcast/batch", keyed(api.broadcast_batch), methods=["POST"]),
         Route("/api/tokens", keyed(api.tokens), methods=["POST"]),
         Route("/api/revoke", keyed(api.revoke), methods=["POST"]),
         Route("/api/channels", keyed(api.channels)),
