@@ -1,6 +1,6 @@
 /*
- * A stand-in for the browser half of an APEX page: the documented behaviour that the plug-ins use, on jQuery (apex.item,
- * event, da, server.plugin, message, region, debug, env, util). It is neither Oracle's code nor a substitute for APEX.
+ * A stand-in for the browser half of an APEX page: the documented behaviour that the plug-ins use, on jQuery. It is
+ * neither Oracle's code nor a substitute for APEX, and has item, event, da, server.plugin, message, region, debug, env.
  * Names and behaviour: Oracle APEX JavaScript API Reference 24.2. MIT License.
  */
 (function () {

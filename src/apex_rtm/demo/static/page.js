@@ -93,10 +93,16 @@
     line.textContent = text;
     log.append(line);
     if (log.children.length > MAX_FRAMES) log.firstElementChild.remove();
+    showLastFrame();
+  }
+
+  function showLastFrame() {
+    const log = document.getElementById('FRAME_LOG');
     log.scrollTop = log.scrollHeight;
   }
 
   document.getElementById('APP_USER').textContent = apex.env.APP_USER + ' · session ' + apex.env.APP_SESSION;
   rtm.trace(logFrame);
+  new self.ResizeObserver(showLastFrame).observe(document.getElementById('FRAME_LOG')); // a notification takes room
   apex.da.init();
 })();
