@@ -57,6 +57,17 @@ begin
 end;
 /
 
+-- An upgrade under a sending job would wait for it, or break its run (ORA-04068). 08_rtm_outbox.sql makes it anew.
+declare
+  l_jobs pls_integer;
+begin
+  select count(*) into l_jobs from user_scheduler_jobs j where j.job_name = 'RTM_DRAIN_JOB';
+  if l_jobs > 0 then
+    dbms_scheduler.drop_job(job_name => 'RTM_DRAIN_JOB', force => true);
+  end if;
+end;
+/
+
 -- The privilege CREATE MLE exists, and can be had, only where the database has JavaScript modules. To go without them,
 -- do not grant it: everything works over UTL_HTTP.
 define rtm_03 = '03_websocket_sender_module.sql'

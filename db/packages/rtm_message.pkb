@@ -67,27 +67,32 @@ as
 
   /** Not writeappend: that wants a length, whose unit for characters beyond U+FFFF differs from that of length(). */
   procedure put(pio_body in out nocopy clob, p_text in varchar2) is
+    l_text clob := p_text;
   begin
-    dbms_lob.append(dest_lob => pio_body, src_lob => to_clob(p_text));
+    dbms_lob.append(dest_lob => pio_body, src_lob => l_text);
   end put;
 
   procedure put_publication(pio_body in out nocopy clob, p_publication in t_publication) is
+    l_tail varchar2(32767);
   begin
-    put(pio_body => pio_body, p_text => c_channel_open || quoted(p_text => p_publication.channel));
-    put(pio_body => pio_body, p_text => c_event_name_next || quoted(p_text => p_publication.event_name));
-    put(pio_body => pio_body, p_text => c_payload_next);
+    put(
+      pio_body => pio_body,
+      p_text   => c_channel_open || quoted(p_text => p_publication.channel)
+        || c_event_name_next || quoted(p_text => p_publication.event_name)
+        || c_payload_next
+    );
     if dbms_lob.getlength(lob_loc => p_publication.payload) > 0 then
       dbms_lob.append(dest_lob => pio_body, src_lob => p_publication.payload);
     else
-      put(pio_body => pio_body, p_text => 'null');
+      l_tail := 'null';
     end if;
     if p_publication.meta is not null then
-      put(pio_body => pio_body, p_text => c_meta_next || p_publication.meta);
+      l_tail := l_tail || c_meta_next || p_publication.meta;
     end if;
     if p_publication.id is not null then
-      put(pio_body => pio_body, p_text => c_id_next || quoted(p_text => p_publication.id));
+      l_tail := l_tail || c_id_next || quoted(p_text => p_publication.id);
     end if;
-    put(pio_body => pio_body, p_text => c_close);
+    put(pio_body => pio_body, p_text => l_tail || c_close);
   end put_publication;
 
   function publication_body(p_publication in t_publication) return clob is

@@ -10,12 +10,15 @@ as
   c_request_open  constant pls_integer := 1;
   c_response_open constant pls_integer := 2;
 
+  -- Why the call failed, taken before anything is closed: a second error while closing would take its place.
+  g_stack varchar2(32767);
+
   -- What belongs to the session and not to us, kept to be put back.
   type t_session is record (
     timeout_s         pls_integer,
     redirects         pls_integer,
     raises_on_status  boolean,
-    is_proxy_changed  boolean := false,
+    is_proxy_changed  boolean,
     proxy             varchar2(4000),
     no_proxy_domains  varchar2(4000)
   );
@@ -52,18 +55,23 @@ as
     end;
   end code_of;
 
-  /** Turns the error that is being handled into one of ours, with the cause in words and the old stack below it. */
-  procedure raise_cause(p_base_url in varchar2) is
+  function present_stack return varchar2 is
     l_stack varchar2(32767) := dbms_utility.format_error_stack();
   begin
     if instr(l_stack, 'ORA-29273') > 0 then
       -- Only then is it the detail of this failure; otherwise it is still that of an earlier one in the session.
       l_stack := l_stack || utl_http.get_detailed_sqlerrm();
     end if;
+    return l_stack;
+  end present_stack;
+
+  /** Turns an error into one of ours, with the cause in words and the old stack below it. */
+  procedure raise_cause(p_base_url in varchar2, p_stack in varchar2) is
+  begin
     rtm_error.fail(
-      p_code       => code_of(p_stack => l_stack),
+      p_code       => code_of(p_stack => p_stack),
       p_1          => p_base_url,
-      p_2          => replace(substr(l_stack, 1, 600), chr(10), ' '),
+      p_2          => replace(substr(p_stack, 1, 600), chr(10), ' '),
       p_keep_stack => true
     );
   end raise_cause;
@@ -119,8 +127,8 @@ as
     utl_http.get_transfer_timeout(timeout => po_before.timeout_s);
     utl_http.get_follow_redirect(max_redirects => po_before.redirects);
     utl_http.get_response_error_check(enable => po_before.raises_on_status);
-    if rtm_config_api.get_value(p_name => rtm_config_api.c_proxy) is not null then
-      po_before.is_proxy_changed := true;
+    po_before.is_proxy_changed := rtm_config_api.get_value(p_name => rtm_config_api.c_proxy) is not null;
+    if po_before.is_proxy_changed then
       utl_http.get_proxy(proxy => po_before.proxy, no_proxy_domains => po_before.no_proxy_domains);
     end if;
   end remember_session;
@@ -288,6 +296,7 @@ as
     free_bytes(pio_bytes => l_received);
   exception
     when others then
+      g_stack := present_stack();
       close_connection(p_open => l_open, pio_request => l_request, pio_response => l_response);
       free_bytes(pio_bytes => l_sent);
       free_bytes(pio_bytes => l_received);
@@ -336,6 +345,7 @@ as
   begin
     resolve(p_base_url => p_base_url, p_api_key => p_api_key, po_base_url => l_base_url, po_api_key => l_api_key);
     remember_session(po_before => l_before);
+    g_stack := null;
     begin
       prepare_session(p_before => l_before);
       if rtm_config_api.get_value(p_name => rtm_config_api.c_transport) = rtm_config_api.c_mle then
@@ -350,8 +360,9 @@ as
       end if;
     exception
       when others then
+        g_stack := nvl(g_stack, present_stack());
         restore_session(p_before => l_before);
-        raise_cause(p_base_url => l_base_url);
+        raise_cause(p_base_url => l_base_url, p_stack => g_stack);
         raise;
     end;
     restore_session(p_before => l_before);

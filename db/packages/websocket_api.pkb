@@ -37,7 +37,12 @@ as
     return rtm_config_api.get_value(p_name => rtm_config_api.c_delivery);
   end delivery_of;
 
-  procedure log_failure(p_publication in rtm_message.t_publication, p_source in varchar2, p_status in pls_integer) is
+  procedure log_failure(
+    p_publication in rtm_message.t_publication,
+    p_source      in varchar2,
+    p_status      in pls_integer,
+    p_error       in varchar2
+  ) is
   begin
     rtm_log_api.log_event(
       p_source       => p_source,
@@ -46,7 +51,7 @@ as
       p_payload_json => p_publication.payload,
       p_http_status  => p_status,
       p_extra_info   => dbms_utility.format_error_backtrace(),
-      p_error        => sqlerrm,
+      p_error        => p_error,
       p_message_id   => p_publication.id
     );
   end log_failure;
@@ -81,8 +86,13 @@ as
     );
   exception
     when others then
+      log_failure(
+        p_publication => p_publication,
+        p_source      => p_source,
+        p_status      => l_answer.status,
+        p_error       => sqlerrm
+      );
       rtm_message.free(pio_lob => l_body);
-      log_failure(p_publication => p_publication, p_source => p_source, p_status => l_answer.status);
       raise;
   end send_now;
 
@@ -91,7 +101,10 @@ as
   begin
     l_publication.channel := p_message.channel;
     l_publication.event_name := p_message.event_name;
-    l_publication.payload := p_message.payload;
+    if dbms_lob.getlength(lob_loc => p_message.payload) > 0 then
+      -- An empty CLOB is no JSON; like null it stands for the JSON null.
+      l_publication.payload := p_message.payload;
+    end if;
     l_publication.meta := p_meta;
     l_publication.id := nvl(p_message.id, rtm_message.new_id());
     rtm_message.check_publication(p_publication => l_publication);
@@ -219,8 +232,13 @@ as
     rtm_message.free(pio_lob => l_body);
   exception
     when others then
+      log_failure(
+        p_publication => p_publications(p_first),
+        p_source      => p_source,
+        p_status      => l_answer.status,
+        p_error       => sqlerrm
+      );
       rtm_message.free(pio_lob => l_body);
-      log_failure(p_publication => p_publications(p_first), p_source => p_source, p_status => l_answer.status);
       raise;
   end send_some;
 
@@ -262,6 +280,8 @@ as
     l_indexes      t_indexes;
     l_outcomes     t_outcomes;
   begin
+    -- Passed by reference: what an earlier call left in it must not look like an outcome of this one.
+    po_outcomes.delete;
     collect(p_messages => p_messages, po_publications => l_publications, po_indexes => l_indexes);
     if delivery_of(p_delivery => p_delivery, p_api_key => p_api_key, p_base_url => p_base_url) = c_on_commit then
       enqueue_all(p_publications => l_publications, p_source => p_source, po_outcomes => l_outcomes);
