@@ -20,6 +20,7 @@ _ENTRY_OVERHEAD_BYTES: Final = (
     400  # an Entry, its place in both indexes and its channel name, measured with tracemalloc
 )
 _SWEEP_CHANNELS: Final = 2000  # channels looked at in one sweep, so that a sweep never holds up delivery
+_GENERATION_STEP: Final = 1 << 24
 
 
 @dataclass(slots=True, eq=False)
@@ -239,7 +240,9 @@ class Journal:
         self.forgotten_seq = max(self.forgotten_seq, log.last_seq)
         self.forgotten.append(channel)
         if log.epoch == self._current_epoch:
-            self.generation += 1
+            # By a random step. This generation may be lost in a crash after clients have seen it but before it was
+            # written; given again in the next life, its offset 0 would tell them that they have missed nothing.
+            self.generation += 1 + secrets.randbelow(_GENERATION_STEP)
 
     def take_dropped(self) -> tuple[dict[int, str], list[str]]:
         """Hand over what was dropped since the last call: publications with their channel, and channels."""
