@@ -9,6 +9,7 @@
 --   create synonym websocket_pkg for rtm.websocket_pkg;
 --   create synonym rtm_token for rtm.rtm_token;
 --   create synonym rtm_error for rtm.rtm_error;
+--   create synonym rtm_plugin for rtm.rtm_plugin;
 
 set define on verify off
 whenever sqlerror exit failure rollback
@@ -25,6 +26,8 @@ begin
     'grant execute on websocket_pkg to ' || dbms_assert.enquote_name(str => l_application, capitalize => false);
   execute immediate
     'grant execute on rtm_token to ' || dbms_assert.enquote_name(str => l_application, capitalize => false);
+  execute immediate
+    'grant execute on rtm_plugin to ' || dbms_assert.enquote_name(str => l_application, capitalize => false);
   execute immediate
     'grant execute on rtm_error to ' || dbms_assert.enquote_name(str => l_application, capitalize => false);
   execute immediate

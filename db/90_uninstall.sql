@@ -34,6 +34,9 @@ begin
       'begin dbms_aqadm.drop_queue_table(queue_table => ''RTM_WAKE_TABLE'', force => true); end;';
   end if;
 
+  if is_there(p_name => 'RTM_PLUGIN') then
+    execute immediate 'drop package rtm_plugin';
+  end if;
   if is_there(p_name => 'WEBSOCKET_PKG') then
     execute immediate 'drop package websocket_pkg';
   end if;

@@ -7,7 +7,7 @@
 -- 00_grants_and_acl.sql before. Ends with a list of what is invalid, and with an error if anything is.
 --
 -- Order: seen from below, errors and settings first, then log, message, transport and tokens, the JavaScript where the
--- database has it, the outbox, and the two packages that applications call.
+-- database has it, the outbox, the two packages that applications call, and the one that the plug-ins call.
 
 set define on verify off feedback off serveroutput on
 whenever sqlerror exit failure rollback
@@ -95,6 +95,7 @@ column rtm_04 clear
 @@08_rtm_outbox.sql
 @@05_websocket_api.sql
 @@06_websocket_pkg.sql
+@@07_rtm_plugin.sql
 
 -- The transport is chosen once. Whoever sets it later is not overruled by an upgrade.
 declare
