@@ -71,10 +71,10 @@ as
   end note_failure;
 
   procedure log_row(
-    p_row      in cur_due%rowtype,
-    p_status   in varchar2,
-    p_error    in varchar2,
-    p_answer   in rtm_transport.t_answer
+    p_row    in cur_due%rowtype,
+    p_status in varchar2,
+    p_error  in varchar2,
+    p_answer in rtm_transport.t_answer
   ) is
   begin
     rtm_log_api.log_in_transaction(
@@ -237,6 +237,13 @@ as
     fetch cur_due bulk collect into l_rows limit l_size;
     close cur_due;
     return l_rows;
+  exception
+    when others then
+      -- A cursor of the package outlives the error, and the next open would fail with ORA-06511.
+      if cur_due%isopen then
+        close cur_due;
+      end if;
+      raise;
   end fetch_due;
 
   /** One batch, one transaction. Returns how many rows it took up, 0 when there is nothing to do now. */
@@ -261,9 +268,9 @@ as
     return l_last;
   exception
     when others then
-      -- The marks of what went out before the failure are kept. Only what the network or the server did is a reason
-      -- to try again; anything else is a fault of this package and ends the run, so that the scheduler shows it.
-      if sqlcode between -20729 and -20710 then
+      -- The marks of what went out before the failure are kept. What the configuration, the network or the server did
+      -- is a reason to try again; anything else is a fault of ours and ends the run, so that the scheduler shows it.
+      if sqlcode between -20729 and -20700 then
         note_failure(p_error => sqlerrm);
         commit;
         return 0;

@@ -107,7 +107,7 @@ as
       po_base_url := rtm_config_api.get_value(p_name => rtm_config_api.c_base_url);
       po_api_key := nvl(p_api_key, rtm_secret.stored_value(p_name => rtm_config_api.c_api_key));
     elsif rtm_config_api.is_allowed(p_url => p_base_url) then
-      po_base_url := rtm_config_api.clean_url(p_url => p_base_url);
+      po_base_url := p_base_url;
     else
       rtm_error.fail(
         p_code => rtm_error.c_url_not_allowed,
@@ -117,7 +117,10 @@ as
     end if;
     if po_base_url is null then
       rtm_error.fail(p_code => rtm_error.c_not_configured, p_1 => rtm_config_api.c_base_url);
-    elsif po_api_key is not null and not rtm_config_api.is_header_safe(p_text => po_api_key) then
+    end if;
+    -- Again at each call: allow_http may have been taken back since the URL was stored.
+    po_base_url := rtm_config_api.clean_url(p_url => po_base_url);
+    if po_api_key is not null and not rtm_config_api.is_header_safe(p_text => po_api_key) then
       rtm_error.fail(p_code => rtm_error.c_invalid_api_key);
     end if;
   end resolve;
@@ -260,9 +263,9 @@ as
   end close_connection;
 
   procedure post_by_utl_http(
-    p_url     in varchar2,
-    p_api_key in varchar2,
-    p_body    in clob,
+    p_url      in varchar2,
+    p_api_key  in varchar2,
+    p_body     in clob,
     pio_answer in out nocopy t_answer
   ) is
     l_request  utl_http.req;
@@ -304,9 +307,9 @@ as
   end post_by_utl_http;
 
   procedure post_by_mle(
-    p_url     in varchar2,
-    p_api_key in varchar2,
-    p_body    in clob,
+    p_url      in varchar2,
+    p_api_key  in varchar2,
+    p_body     in clob,
     pio_answer in out nocopy t_answer
   ) is
     -- Dynamic, with a text that never changes: where MLE is absent or broken, this package must still be valid.
@@ -352,9 +355,9 @@ as
         post_by_mle(p_url => l_base_url || p_path, p_api_key => l_api_key, p_body => p_body, pio_answer => l_answer);
       else
         post_by_utl_http(
-          p_url     => l_base_url || p_path,
-          p_api_key => l_api_key,
-          p_body    => p_body,
+          p_url      => l_base_url || p_path,
+          p_api_key  => l_api_key,
+          p_body     => p_body,
           pio_answer => l_answer
         );
       end if;
