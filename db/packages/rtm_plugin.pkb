@@ -5,7 +5,7 @@ as
   c_action_source    constant varchar2(30) := 'RTM_BROADCAST_DA';
   c_process_source   constant varchar2(30) := 'RTM_BROADCAST_PROCESS';
 
-  -- Values of the attribute Action; the others are one letter case away from what the page is told.
+  -- Values of the attribute Action; the page is told the others in lower case.
   c_event_only       constant varchar2(10) := 'EVENT';
   c_set_item         constant varchar2(10) := 'ITEM';
   c_several          constant varchar2(10) := 'SEVERAL';
@@ -17,27 +17,13 @@ as
 
   c_line_ends        constant varchar2(2) := chr(10) || chr(13);
   c_not_sent         constant varchar2(100) := 'The message could not be sent.';
-  c_no_token         constant varchar2(100) := 'No token could be made.';
+  c_not_renewed      constant varchar2(100) := 'The right to listen could not be renewed.';
   c_broken_listener  constant varchar2(200) :=
     'function(){apex.debug.error("rtm: this page does not listen, the reason is in RTM_LOG");}';
 
   type t_words is table of varchar2(4000) index by pls_integer;
 
-  -- The attributes of the three plug-ins, by name. A component that was made before an attribute existed has it null.
-  type t_listener is record (
-    url                 varchar2(32767),
-    channel             varchar2(32767),
-    event_name          varchar2(32767),
-    apex_event          varchar2(32767),
-    actions             varchar2(32767),
-    item_name           varchar2(32767),
-    regions             varchar2(32767),
-    template            varchar2(32767),
-    refresh_interval_ms pls_integer,
-    refresh_spread_ms   pls_integer,
-    waits_while_hidden  boolean,
-    common_channels     varchar2(32767)
-  );
+  -- The attributes by name. A component that was made before an attribute existed has it null.
   type t_broadcast is record (
     api_key    varchar2(32767),
     base_url   varchar2(32767),
@@ -52,57 +38,26 @@ as
 
   function actions_of(p_action in varchar2, p_several in varchar2) return varchar2 is
   begin
-    return case nvl(p_action, c_set_item)
+    return lower(case nvl(p_action, c_set_item)
       when c_event_only then null
       when c_several then p_several
       else nvl(p_action, c_set_item)
-    end;
+    end);
   end actions_of;
 
-  function listener_of(
-    p_dynamic_action in apex_plugin.t_dynamic_action,
-    p_plugin         in apex_plugin.t_plugin
-  ) return t_listener is
-    l_listener t_listener;
-  begin
-    l_listener.url := coalesce(
-      p_dynamic_action.attribute_01,
-      p_plugin.attribute_01,
-      rtm_config_api.get_value(p_name => rtm_config_api.c_base_url)
-    );
-    l_listener.channel := p_dynamic_action.attribute_02;
-    l_listener.event_name := p_dynamic_action.attribute_03;
-    l_listener.apex_event := p_dynamic_action.attribute_04;
-    l_listener.actions := actions_of(
-      p_action  => p_dynamic_action.attribute_05,
-      p_several => p_dynamic_action.attribute_06
-    );
-    l_listener.item_name := p_dynamic_action.attribute_07;
-    l_listener.regions := p_dynamic_action.attribute_08;
-    l_listener.template := p_dynamic_action.attribute_09;
-    l_listener.refresh_interval_ms := to_number(p_dynamic_action.attribute_10);
-    l_listener.refresh_spread_ms := to_number(p_dynamic_action.attribute_11);
-    l_listener.waits_while_hidden := nvl(p_dynamic_action.attribute_12, 'Y') = 'Y';
-    l_listener.common_channels := p_plugin.attribute_02;
-    if l_listener.url is null then
-      rtm_error.fail(p_code => rtm_error.c_not_configured, p_1 => rtm_config_api.c_base_url);
-    end if;
-    return l_listener;
-  end listener_of;
-
-  function broadcast_of(p_dynamic_action in apex_plugin.t_dynamic_action) return t_broadcast is
+  function broadcast_of(p_action in apex_plugin.t_dynamic_action) return t_broadcast is
     l_broadcast t_broadcast;
   begin
-    l_broadcast.api_key := p_dynamic_action.attribute_01;
-    l_broadcast.base_url := p_dynamic_action.attribute_02;
-    l_broadcast.channel := p_dynamic_action.attribute_03;
-    l_broadcast.event_name := p_dynamic_action.attribute_04;
-    l_broadcast.item_name := p_dynamic_action.attribute_05;
-    l_broadcast.on_error := nvl(p_dynamic_action.attribute_06, c_show);
-    -- NOW unless said otherwise: the callback has no work of its own that could fail, and the user waits for the answer.
-    l_broadcast.delivery := nvl(p_dynamic_action.attribute_07, websocket_api.c_now);
-    l_broadcast.error_text := nvl(p_dynamic_action.attribute_08, c_not_sent);
-    l_broadcast.page_items := p_dynamic_action.attribute_09;
+    l_broadcast.api_key := p_action.attribute_01;
+    l_broadcast.base_url := p_action.attribute_02;
+    l_broadcast.channel := p_action.attribute_03;
+    l_broadcast.event_name := p_action.attribute_04;
+    l_broadcast.item_name := p_action.attribute_05;
+    l_broadcast.on_error := nvl(p_action.attribute_06, c_show);
+    -- NOW unless said otherwise: the callback has no other work that could fail, and the user waits for the answer.
+    l_broadcast.delivery := nvl(p_action.attribute_07, websocket_api.c_now);
+    l_broadcast.error_text := nvl(p_action.attribute_08, c_not_sent);
+    l_broadcast.page_items := p_action.attribute_09;
     return l_broadcast;
   end broadcast_of;
 
@@ -142,11 +97,24 @@ as
     end if;
   end put_text;
 
-  procedure put_words(pio_config in out nocopy json_object_t, p_key in varchar2, p_words in t_words) is
+  procedure put_number(pio_config in out nocopy json_object_t, p_key in varchar2, p_value in varchar2) is
+  begin
+    if p_value is not null then
+      pio_config.put(key => p_key, val => to_number(p_value));
+    end if;
+  end put_number;
+
+  procedure put_words(
+    pio_config   in out nocopy json_object_t,
+    p_key        in varchar2,
+    p_text       in varchar2,
+    p_delimiters in varchar2
+  ) is
+    l_words t_words := words_of(p_text => p_text, p_delimiters => p_delimiters);
     l_array json_array_t := json_array_t();
   begin
-    for i in 1 .. p_words.count loop
-      l_array.append(val => p_words(i));
+    for i in 1 .. l_words.count loop
+      l_array.append(val => l_words(i));
     end loop;
     pio_config.put(key => p_key, val => l_array);
   end put_words;
@@ -154,21 +122,35 @@ as
   /** A function literal for the page: it calls p_function with the dynamic action and its settings. */
   function call_of(p_function in varchar2, p_config in json_object_t) return varchar2 is
   begin
-    -- The text lands inside a script element. A channel name with "</script>" or "<!--" would end the script or keep its
-    -- real end from being seen; JSON needs no bare < anywhere.
+    -- The text lands inside a script element. A channel name with "</script>" or "<!--" would end the script, or keep
+    -- its real end from being seen; JSON needs no bare < anywhere.
     return 'function(){return ' || p_function || '(this,' || replace(p_config.to_string(), '<', '\u003c') || ');}';
   end call_of;
 
-  /** A token for the user of this APEX session: the channel of the action, and those that every page may listen to. */
-  function token_of(p_listener in t_listener) return varchar2 is
-    l_common   t_words := words_of(p_text => p_listener.common_channels, p_delimiters => c_line_ends);
+  /** Where the page finds the server: the action's own, that of the application's component settings, or the stored. */
+  function url_of(p_action in apex_plugin.t_dynamic_action, p_plugin in apex_plugin.t_plugin) return varchar2 is
+    l_url varchar2(32767) := coalesce(
+      p_action.attribute_01,
+      p_plugin.attribute_01,
+      rtm_config_api.get_value(p_name => rtm_config_api.c_base_url)
+    );
+  begin
+    if l_url is null then
+      rtm_error.fail(p_code => rtm_error.c_not_configured, p_1 => rtm_config_api.c_base_url);
+    end if;
+    return l_url;
+  end url_of;
+
+  /** A token for the user of this APEX session: the channel of the action, and those that every page may hear. */
+  function token_of(p_action in apex_plugin.t_dynamic_action, p_plugin in apex_plugin.t_plugin) return varchar2 is
+    l_common   t_words := words_of(p_text => p_plugin.attribute_02, p_delimiters => c_line_ends);
     l_channels rtm_token.t_channels;
   begin
     for i in 1 .. l_common.count loop
       l_channels(i) := l_common(i);
     end loop;
-    if p_listener.channel is not null then
-      l_channels(l_channels.count + 1) := p_listener.channel;
+    if p_action.attribute_02 is not null then
+      l_channels(l_channels.count + 1) := p_action.attribute_02;
     end if;
     return rtm_token.issue(
       p_user_name  => sys_context('APEX$SESSION', 'APP_USER'),
@@ -177,44 +159,39 @@ as
     );
   end token_of;
 
-  function token_or_none(p_listener in t_listener) return varchar2 is
+  function token_or_none(p_action in apex_plugin.t_dynamic_action, p_plugin in apex_plugin.t_plugin) return varchar2 is
   begin
-    return token_of(p_listener => p_listener);
+    return token_of(p_action => p_action, p_plugin => p_plugin);
   exception
     when rtm_error.e_secret_missing then
-      apex_debug.warn(p_message => 'rtm: without the setting token_secret only a server in open mode lets pages listen');
+      apex_debug.warn(p_message => 'rtm: without the setting token_secret only a server in open mode is of use');
       return null;
   end token_or_none;
 
-  function config_of(p_listener in t_listener) return json_object_t is
-    l_config json_object_t := json_object_t();
+  /** What rtm.listener is given. The keys are described in apex-plugins/src/listener/plugin.toml. */
+  function listener_config(
+    p_action in apex_plugin.t_dynamic_action,
+    p_plugin in apex_plugin.t_plugin
+  ) return json_object_t is
+    l_config  json_object_t := json_object_t();
+    l_token   varchar2(32767);
+    l_actions varchar2(32767) := actions_of(p_action => p_action.attribute_05, p_several => p_action.attribute_06);
   begin
-    put_text(pio_config => l_config, p_key => 'url', p_value => p_listener.url);
-    put_text(pio_config => l_config, p_key => 'channel', p_value => p_listener.channel);
-    put_text(pio_config => l_config, p_key => 'eventName', p_value => p_listener.event_name);
-    put_text(pio_config => l_config, p_key => 'apexEvent', p_value => p_listener.apex_event);
-    put_text(pio_config => l_config, p_key => 'token', p_value => token_or_none(p_listener => p_listener));
-    put_words(
-      pio_config => l_config,
-      p_key      => 'actions',
-      p_words    => words_of(p_text => lower(p_listener.actions), p_delimiters => ':')
-    );
-    put_text(pio_config => l_config, p_key => 'itemName', p_value => p_listener.item_name);
-    put_words(
-      pio_config => l_config,
-      p_key      => 'regions',
-      p_words    => words_of(p_text => p_listener.regions, p_delimiters => ',')
-    );
-    put_text(pio_config => l_config, p_key => 'template', p_value => p_listener.template);
-    if p_listener.refresh_interval_ms is not null then
-      l_config.put(key => 'refreshIntervalMs', val => p_listener.refresh_interval_ms);
-    end if;
-    if p_listener.refresh_spread_ms is not null then
-      l_config.put(key => 'refreshSpreadMs', val => p_listener.refresh_spread_ms);
-    end if;
-    l_config.put(key => 'waitWhileHidden', val => p_listener.waits_while_hidden);
+    l_config.put(key => 'url', val => url_of(p_action => p_action, p_plugin => p_plugin));
+    l_token := token_or_none(p_action => p_action, p_plugin => p_plugin);
+    put_text(pio_config => l_config, p_key => 'token', p_value => l_token);
+    put_text(pio_config => l_config, p_key => 'channel', p_value => p_action.attribute_02);
+    put_text(pio_config => l_config, p_key => 'eventName', p_value => p_action.attribute_03);
+    put_text(pio_config => l_config, p_key => 'apexEvent', p_value => p_action.attribute_04);
+    put_words(pio_config => l_config, p_key => 'actions', p_text => l_actions, p_delimiters => ':');
+    put_text(pio_config => l_config, p_key => 'itemName', p_value => p_action.attribute_07);
+    put_words(pio_config => l_config, p_key => 'regions', p_text => p_action.attribute_08, p_delimiters => ',');
+    put_text(pio_config => l_config, p_key => 'template', p_value => p_action.attribute_09);
+    put_number(pio_config => l_config, p_key => 'refreshIntervalMs', p_value => p_action.attribute_10);
+    put_number(pio_config => l_config, p_key => 'refreshSpreadMs', p_value => p_action.attribute_11);
+    l_config.put(key => 'waitWhileHidden', val => nvl(p_action.attribute_12, 'Y') = 'Y');
     return l_config;
-  end config_of;
+  end listener_config;
 
   procedure log_failure(
     p_source     in varchar2,
@@ -233,6 +210,16 @@ as
     );
   end log_failure;
 
+  procedure log_failed_listener(p_action in apex_plugin.t_dynamic_action, p_error in varchar2) is
+  begin
+    log_failure(
+      p_source     => c_listener_source,
+      p_channel    => p_action.attribute_02,
+      p_event_name => p_action.attribute_03,
+      p_error      => p_error
+    );
+  end log_failed_listener;
+
   /** What failed on the way to the server has its row already, from WEBSOCKET_API; what never got so far has none. */
   procedure log_failed_broadcast(
     p_broadcast in t_broadcast,
@@ -241,7 +228,8 @@ as
     p_error     in varchar2
   ) is
   begin
-    if p_broadcast.on_error = c_ignore or p_code between rtm_error.c_answer_unreadable and rtm_error.c_not_configured then
+    if p_broadcast.on_error = c_ignore
+       or p_code between rtm_error.c_answer_unreadable and rtm_error.c_not_configured then
       apex_debug.info(p_message => '%s: %s', p0 => p_source, p1 => p_error);
       return;
     end if;
@@ -253,13 +241,13 @@ as
     );
   end log_failed_broadcast;
 
-  /** Makes apex.server.plugin call its error function with this text. */
-  procedure answer_error(p_text in varchar2) is
+  /** One member is the whole answer; "error" makes apex.server.plugin call its error function with the text. */
+  procedure answer(p_name in varchar2, p_value in varchar2) is
   begin
     apex_json.open_object();
-    apex_json.write(p_name => 'error', p_value => p_text);
+    apex_json.write(p_name => p_name, p_value => p_value);
     apex_json.close_object();
-  end answer_error;
+  end answer;
 
   procedure send(p_broadcast in t_broadcast, p_value in clob, p_source in varchar2) is
     l_payload clob;
@@ -309,18 +297,13 @@ as
     l_result.ajax_identifier := apex_plugin.get_ajax_identifier();
     l_result.javascript_function := call_of(
       p_function => 'rtm.listener',
-      p_config   => config_of(p_listener => listener_of(p_dynamic_action => p_dynamic_action, p_plugin => p_plugin))
+      p_config   => listener_config(p_action => p_dynamic_action, p_plugin => p_plugin)
     );
     return l_result;
   exception
     -- A page that works without news must not fail for the lack of them.
     when others then
-      log_failure(
-        p_source     => c_listener_source,
-        p_channel    => p_dynamic_action.attribute_02,
-        p_event_name => p_dynamic_action.attribute_03,
-        p_error      => sqlerrm
-      );
+      log_failed_listener(p_action => p_dynamic_action, p_error => sqlerrm);
       l_result.javascript_function := c_broken_listener;
       return l_result;
   end render_listener;
@@ -332,20 +315,13 @@ as
     l_result apex_plugin.t_dynamic_action_ajax_result;
     l_token  varchar2(32767);
   begin
-    l_token := token_of(p_listener => listener_of(p_dynamic_action => p_dynamic_action, p_plugin => p_plugin));
-    apex_json.open_object();
-    apex_json.write(p_name => 'token', p_value => l_token);
-    apex_json.close_object();
+    l_token := token_of(p_action => p_dynamic_action, p_plugin => p_plugin);
+    answer(p_name => 'token', p_value => l_token);
     return l_result;
   exception
     when others then
-      log_failure(
-        p_source     => c_listener_source,
-        p_channel    => p_dynamic_action.attribute_02,
-        p_event_name => p_dynamic_action.attribute_03,
-        p_error      => sqlerrm
-      );
-      answer_error(p_text => c_no_token);
+      log_failed_listener(p_action => p_dynamic_action, p_error => sqlerrm);
+      answer(p_name => 'error', p_value => c_not_renewed);
       return l_result;
   end ajax_listener;
 
@@ -353,7 +329,7 @@ as
     p_dynamic_action in apex_plugin.t_dynamic_action,
     p_plugin         in apex_plugin.t_plugin
   ) return apex_plugin.t_dynamic_action_render_result is
-    l_broadcast t_broadcast := broadcast_of(p_dynamic_action => p_dynamic_action);
+    l_broadcast t_broadcast := broadcast_of(p_action => p_dynamic_action);
     l_config    json_object_t := json_object_t();
     l_result    apex_plugin.t_dynamic_action_render_result;
   begin
@@ -361,11 +337,7 @@ as
     put_text(pio_config => l_config, p_key => 'itemName', p_value => l_broadcast.item_name);
     put_text(pio_config => l_config, p_key => 'onError', p_value => lower(l_broadcast.on_error));
     put_text(pio_config => l_config, p_key => 'errorText', p_value => l_broadcast.error_text);
-    put_words(
-      pio_config => l_config,
-      p_key      => 'pageItems',
-      p_words    => words_of(p_text => l_broadcast.page_items, p_delimiters => ',')
-    );
+    put_words(pio_config => l_config, p_key => 'pageItems', p_text => l_broadcast.page_items, p_delimiters => ',');
     l_result.ajax_identifier := apex_plugin.get_ajax_identifier();
     l_result.javascript_function := call_of(p_function => 'rtm.broadcast', p_config => l_config);
     return l_result;
@@ -375,23 +347,18 @@ as
     p_dynamic_action in apex_plugin.t_dynamic_action,
     p_plugin         in apex_plugin.t_plugin
   ) return apex_plugin.t_dynamic_action_ajax_result is
-    l_broadcast t_broadcast := broadcast_of(p_dynamic_action => p_dynamic_action);
+    l_broadcast t_broadcast := broadcast_of(p_action => p_dynamic_action);
     l_result    apex_plugin.t_dynamic_action_ajax_result;
   begin
     send(p_broadcast => l_broadcast, p_value => posted_value(), p_source => c_action_source);
-    apex_json.open_object();
-    apex_json.write(p_name => 'ok', p_value => true);
-    apex_json.close_object();
+    answer(p_name => 'sent', p_value => l_broadcast.delivery);
     return l_result;
   exception
     when others then
       log_failed_broadcast(
-        p_broadcast => l_broadcast,
-        p_source    => c_action_source,
-        p_code      => sqlcode,
-        p_error     => sqlerrm
+        p_broadcast => l_broadcast, p_source => c_action_source, p_code => sqlcode, p_error => sqlerrm
       );
-      answer_error(p_text => l_broadcast.error_text);
+      answer(p_name => 'error', p_value => l_broadcast.error_text);
       return l_result;
   end ajax_broadcast;
 
@@ -400,22 +367,17 @@ as
     p_plugin  in apex_plugin.t_plugin
   ) return apex_plugin.t_process_exec_result is
     l_broadcast t_broadcast := broadcast_of(p_process => p_process);
+    l_value     clob;
     l_result    apex_plugin.t_process_exec_result;
   begin
-    send(
-      p_broadcast => l_broadcast,
-      p_value     => item_value(p_item_name => l_broadcast.item_name),
-      p_source    => c_process_source
-    );
+    l_value := item_value(p_item_name => l_broadcast.item_name);
+    send(p_broadcast => l_broadcast, p_value => l_value, p_source => c_process_source);
     l_result.success_message := p_process.success_message;
     return l_result;
   exception
     when others then
       log_failed_broadcast(
-        p_broadcast => l_broadcast,
-        p_source    => c_process_source,
-        p_code      => sqlcode,
-        p_error     => sqlerrm
+        p_broadcast => l_broadcast, p_source => c_process_source, p_code => sqlcode, p_error => sqlerrm
       );
       if l_broadcast.on_error not in (c_log, c_ignore) then
         raise;

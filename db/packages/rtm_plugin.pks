@@ -2,8 +2,8 @@ create or replace package rtm_plugin
   authid definer
 as
   /**
-   * What the APEX plug-ins of apex-plugins/ call. They name these functions and hold no code of their own, so that a new
-   * release of this package needs no new import. Needs APEX 23.1 or later.
+   * What the APEX plug-ins of apex-plugins/ call. They name these functions and hold no PL/SQL of their own, so that a
+   * new release of this package needs no new import. Needs APEX 23.1 or later.
    *
    * Channel, event name and server of a message are attributes, read here on the server on every call; a browser can
    * only send the value of the payload item. No function commits or rolls back, and no secret gets into a page: what a
@@ -36,8 +36,8 @@ as
   ) return apex_plugin.t_dynamic_action_render_result;
 
   /**
-   * Broadcast, dynamic action: sends {"itemName", "value"} with the value that the browser posts. Answers {"ok"} or, on
-   * failure, {"error"} with the text that the attribute sets; the reason is in RTM_LOG.
+   * Broadcast, dynamic action: sends {"itemName", "value"} with the value that the browser posts. Answers {"sent"} or,
+   * on failure, {"error"} with the text that the attribute Error Message sets; the reason is in RTM_LOG.
    */
   function ajax_broadcast(
     p_dynamic_action in apex_plugin.t_dynamic_action,
