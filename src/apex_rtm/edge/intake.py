@@ -31,6 +31,10 @@ class Intake:
         return IntakeProtocol(self, config, server_state, app_state)
 
 
+def _has_body(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
+
+
 class _HeadersTooLarge(Exception):
     pass
 
@@ -68,6 +72,9 @@ class IntakeProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """From here on the socket is a WebSocket's, or closed with a refusal."""
         self._stop_waiting()
+        if self.parser.get_http_version() != "1.1" or _has_body(self.headers):
+            self.send_400_response("a WebSocket handshake is HTTP/1.1 and has no body")
+            return
         self._uncount()
         super().handle_websocket_upgrade()
 

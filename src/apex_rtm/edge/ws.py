@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         self.ip = ""
         self._gateway = gateway
         self._connections = cast("set[Any]", server_state.connections)
-        self._protocol = ServerProtocol(
+        self._protocol = _Protocol(
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             select_subprotocol=_select_subprotocol,
             max_size=limits.max_frame_bytes,
@@ -202,9 +202,9 @@ class Connection(asyncio.Protocol):
 
     def _on_handshake(self, request: Request) -> None:
         headers = [(name.lower(), value) for name, value in request.headers.raw_items()]
-        url = urlsplit(request.path)
         try:
-            self._check_handshake(url.path, headers)
+            path, query = _split_target(request.path)
+            self._check_handshake(path, headers)
         except RtmError as refused:
             self._protocol.send_response(_refusal(refused))
             return
@@ -215,7 +215,7 @@ class Connection(asyncio.Protocol):
         self._flush()
         self._conversation = self._gateway.converse(self)
         wants_rtm = self._protocol.subprotocol == SUBPROTOCOL
-        self._conversation.on_open(None if wants_rtm else [c for c in parse_qs(url.query).get("channel", []) if c])
+        self._conversation.on_open(None if wants_rtm else [c for c in parse_qs(query).get("channel", []) if c])
 
     def _check_handshake(self, path: str, headers: list[tuple[str, str]]) -> None:
         gateway = self._gateway
@@ -306,14 +306,31 @@ class Connection(asyncio.Protocol):
             self._timer = None
 
 
+class _Protocol(ServerProtocol):
+    """`websockets`' protocol, whose refusals are JSON like every other failure."""
+
+    def reject(self, status: int, text: str) -> Response:
+        code = {405: "method_not_allowed", 414: "too_large", 431: "too_large"}.get(status, "bad_request")
+        return _refusal(Refused(code, text.strip()), HTTPStatus(status))
+
+
+def _split_target(target: str) -> tuple[str, str]:
+    """Path and query of a request. Raises Refused (not_found) for what is no URL, such as `//[`."""
+    try:
+        url = urlsplit(target)
+    except ValueError as error:
+        raise Refused("not_found", "the WebSocket is at /") from error
+    return url.path, url.query
+
+
 def _select_subprotocol(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     """Take rtm.v1 where it is offered; an old listener offers nothing and is welcome all the same."""
     return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
 
-def _refusal(error: RtmError) -> Response:
+def _refusal(error: RtmError, status: HTTPStatus | None = None) -> Response:
     body = msgspec.json.encode({"ok": False, "code": error.code, "message": error.message})
-    status = HTTPStatus(error.http_status)
+    status = status or HTTPStatus(error.http_status)
     headers = Headers(
         [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
     )
