@@ -152,11 +152,15 @@ class Journal:
             self.remember(entry.channel, Published(entry.id, entry.position, repeated=True), entry.at)
         while len(log.entries) > log.retention.size:
             self._evict(log)
-        while len(self.channels) > self._max_channels:
-            self._forget(*next(iter(self.channels.items())))
+        self._forget_surplus()
         while self.size_bytes > self._max_bytes and self._order:
             oldest = next(iter(self._order.values()))
             self._evict(self.channels[oldest.channel])
+
+    def restore(self, channel: str, log: ChannelLog) -> None:
+        """Take a channel over from an earlier run, the longest unpublished first; its entries follow with `append`."""
+        self.channels[channel] = log
+        self._forget_surplus()
 
     def remember(self, channel: str, published: Published, at: float) -> None:
         """Note a sender's id; forgets ids that are older than the window."""
@@ -232,6 +236,10 @@ class Journal:
                 self._evict(log)
             if not log.entries and log.last_at + self._channel_ttl_s <= now:
                 self._forget(channel, log)
+
+    def _forget_surplus(self) -> None:
+        while len(self.channels) > self._max_channels:
+            self._forget(*next(iter(self.channels.items())))
 
     def _forget(self, channel: str, log: ChannelLog) -> None:
         while log.entries:

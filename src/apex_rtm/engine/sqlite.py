@@ -8,6 +8,7 @@ journal and delivered after its commit, so no subscriber ever holds a position t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -82,17 +83,23 @@ class SqliteEngine:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=2)
-            # Held for as long as the server runs: two servers on one file would give the same offsets twice.
-            db.execute("pragma locking_mode = exclusive")
-            db.execute("pragma journal_mode = wal")
-            db.execute("pragma synchronous = full")
-            db.execute("begin exclusive")
-            self._create_or_check(db)
-            db.execute("commit")
-            self._load(db)
+            with contextlib.ExitStack() as on_failure:
+                on_failure.callback(db.close)  # an open connection would keep the lock
+                self._read(db)
+                on_failure.pop_all()
         except (sqlite3.Error, OSError) as error:
             raise ConfigurationError([f"data_dir: {self._path} cannot be used: {_explain(error)}"]) from error
         self._db = db
+
+    def _read(self, db: sqlite3.Connection) -> None:
+        # Held for as long as the server runs: two servers on one file would give the same offsets twice.
+        db.execute("pragma locking_mode = exclusive")
+        db.execute("pragma journal_mode = wal")
+        db.execute("pragma synchronous = full")
+        db.execute("begin exclusive")
+        self._create_or_check(db)
+        db.execute("commit")
+        self._load(db)
 
     def _create_or_check(self, db: sqlite3.Connection) -> None:
         (version,) = db.execute("pragma user_version").fetchone()
@@ -113,14 +120,14 @@ class SqliteEngine:
         channels = db.execute("select name, epoch, top, last_seq, last_at, lost_seq from channel order by last_seq")
         for name, *state in channels:
             epoch, top, last_seq, last_at, lost_seq = state
-            log = ChannelLog(epoch, self._retention(name), top, last_seq, last_at, lost_seq)
-            journal.channels[name] = log
+            journal.restore(name, ChannelLog(epoch, self._retention(name), top, last_seq, last_at, lost_seq))
         rows = db.execute("select seq, channel, epoch, offset, at, frame, id from publication order by seq")
         for row_seq, channel, epoch, offset, at, frame, message_id in rows:
             if channel in journal.channels and journal.channels[channel].epoch == epoch:
                 journal.append(Entry(row_seq, channel, Position(epoch, offset), at, frame, message_id))
             else:  # dropped before the last stop, but not yet deleted: it belongs to an earlier life of the channel
                 journal.evicted[row_seq] = channel
+                journal.forgotten_seq = max(journal.forgotten_seq, row_seq)
         journal.seq = seq
         horizon = now - self._idempotency_window_s
         sent = db.execute("select channel, id, epoch, offset, at from sent_id where at > ? order by at", (horizon,))
