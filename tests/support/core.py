@@ -34,7 +34,7 @@ def make_message(channel: str, payload: Any = None, *, message_id: str | None = 
 
 def make_journal(
     *, size: int = 1000, ttl_s: float = 3600, max_bytes: int = 1 << 24, channel_ttl_s: float = 86_400,
-    idempotency_window_s: float = 300,
+    idempotency_window_s: float = 300, max_channels: int = 1000, idempotency_max_ids: int = 1000,
 ) -> Journal:  # fmt: skip
     """An empty journal; every channel has the same retention."""
     return Journal(
@@ -42,6 +42,8 @@ def make_journal(
         max_bytes=max_bytes,
         channel_ttl_s=channel_ttl_s,
         idempotency_window_s=idempotency_window_s,
+        max_channels=max_channels,
+        idempotency_max_ids=idempotency_max_ids,
     )
 
 
@@ -60,7 +62,7 @@ class Core:
 
     def __init__(
         self, *, secured: bool = False, engine: Engine | None = None, clock: FakeClock | None = None,
-        max_channels: int = 100, per_user: int = 0, max_names: int = 50, **journal: Any,
+        channels_per_connection: int = 100, per_user: int = 0, max_names: int = 50, **journal: Any,
     ) -> None:  # fmt: skip
         # Tokens are verified against the machine's clock, so that is where this one starts.
         self.clock = clock or FakeClock(float(int(time.time())))
@@ -72,7 +74,7 @@ class Core:
         self.authorizer = Authorizer(keys, verifier, self.revocations)
         self.quota = ConnectionQuota(total=0, per_ip=0, per_user=per_user)
         limits = SessionLimits(
-            max_channels=max_channels, connect_timeout_s=10, ping_interval_s=25, token_warning_s=60,
+            max_channels=channels_per_connection, connect_timeout_s=10, ping_interval_s=25, token_warning_s=60,
             has_presence=lambda channel: channel.startswith("chat:"),
         )  # fmt: skip
         self.around = Surroundings(self.hub, self.authorizer, self.quota, limits, self.clock)

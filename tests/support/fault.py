@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from apex_rtm.errors import Unavailable
 from apex_rtm.message import Message, Published
 from apex_rtm.revocations import Revocation
 
+PATIENCE_S = 10.0
 NO_ROOM = sqlite3.OperationalError("database or disk is full")
 
 
@@ -26,17 +29,33 @@ class Disk:
     def __init__(self) -> None:
         self.statements: list[str] = []
         self._failures: dict[str, Exception] = {}
-        self._open = threading.Event()
-        self._open.set()
+        self._changed = threading.Condition()
+        self._is_stuck = False
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Put this disk under the connections that the engine opens from now on."""
-        factory = partial(_Connection, self)
-        monkeypatch.setattr("apex_rtm.engine.sqlite.sqlite3.connect", partial(sqlite3.connect, factory=factory))
+        """Put this disk under the connections that the engine opens from now on. Locks are not waited for."""
+        connect = sqlite3.connect
+
+        def connect_here(path: Path, **options: Any) -> sqlite3.Connection:
+            factory: Any = partial(_Connection, self)
+            connection: sqlite3.Connection = connect(path, **options, factory=factory)
+            connection.execute("pragma busy_timeout = 0")
+            return connection
+
+        monkeypatch.setattr("apex_rtm.engine.sqlite.sqlite3.connect", connect_here)
 
     def count(self, statement: str) -> int:
         """How often a statement that starts so was run."""
         return sum(text.startswith(statement) for text in self.statements)
+
+    async def reached(self, statement: str, count: int) -> None:
+        """Wait until a statement that starts so was run, or is held up, for the `count`th time."""
+
+        def wait() -> bool:
+            with self._changed:
+                return self._changed.wait_for(lambda: self.count(statement) >= count, PATIENCE_S)
+
+        assert await asyncio.to_thread(wait), f"{statement} was run {self.count(statement)} times, not {count}"
 
     @contextmanager
     def failing(self, statement: str, error: Exception = NO_ROOM) -> Iterator[None]:
@@ -50,17 +69,21 @@ class Disk:
     @contextmanager
     def stuck(self) -> Iterator[None]:
         """Hold up every commit until the end of the block."""
-        self._open.clear()
+        self._is_stuck = True
         try:
             yield
         finally:
-            self._open.set()
+            with self._changed:
+                self._is_stuck = False
+                self._changed.notify_all()
 
     def run(self, statement: str) -> None:
         """Note a statement, or fail it."""
-        self.statements.append(statement)
-        if statement == "commit":
-            assert self._open.wait(10), "the disk stayed stuck"
+        with self._changed:
+            self.statements.append(statement)
+            self._changed.notify_all()
+            if statement == "commit":
+                assert self._changed.wait_for(lambda: not self._is_stuck, PATIENCE_S), "the disk stayed stuck"
         for start, error in self._failures.items():
             if statement.startswith(start):
                 raise error

@@ -1,0 +1,106 @@
+"""Engines of both kinds over one data directory: started, stopped, and ended as a power cut would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from apex_rtm.engine.base import Engine
+from apex_rtm.engine.journal import Entry, Journal
+from apex_rtm.engine.memory import MemoryEngine
+from apex_rtm.engine.sqlite import SqliteEngine
+from apex_rtm.message import Message, Position, Published
+from tests.support.clock import FakeClock
+from tests.support.core import make_journal, make_message
+
+Kind = Literal["memory", "sqlite"]
+REVOCATION_KEEP_S = 1000.0
+
+
+class Listener:
+    """Keeps what an engine delivers, and checks that it is in the journal by then."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.entries: list[Entry] = []
+        self._journal = journal
+
+    def on_published(self, entries: Sequence[Entry]) -> None:
+        assert entries[-1].seq == self._journal.seq, "delivered before it was in the journal"
+        self.entries += entries
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        return [(entry.channel, entry.position.offset) for entry in self.entries]
+
+
+class Engines:
+    """Makes engines; at most one of them uses the data directory at a time."""
+
+    def __init__(self, kind: Kind, directory: Path) -> None:
+        self.kind = kind
+        self.directory = directory
+        self.clock = FakeClock()
+        self.running: list[Engine] = []
+        self.listener: Listener
+
+    def make(self, *, max_waiting: int = 1000, idempotency_window_s: float = 300, **journal: Any) -> Engine:
+        log = make_journal(idempotency_window_s=idempotency_window_s, **journal)
+        if self.kind == "memory":
+            return MemoryEngine(log, self.clock)
+        return SqliteEngine(
+            self.directory, log, log._retention, self.clock, idempotency_window_s=idempotency_window_s,
+            revocation_keep_s=REVOCATION_KEEP_S, max_waiting=max_waiting,
+        )  # fmt: skip
+
+    async def start(self, **options: Any) -> Engine:
+        """A new engine over what the last one left."""
+        engine = self.make(**options)
+        self.listener = Listener(engine.journal)
+        await engine.start(self.listener)
+        self.running.append(engine)
+        return engine
+
+    async def stop(self) -> None:
+        """Stop what runs, in an orderly way."""
+        while self.running:
+            await self.running.pop().stop()
+
+    async def crash(self) -> None:
+        """End what runs without another statement: only what was committed is left."""
+        while self.running:
+            engine = self.running.pop()
+            if isinstance(engine, SqliteEngine):
+                assert engine._writer is None
+                await engine._in_thread(engine._close)
+                engine._thread.shutdown()
+
+
+async def publish(engine: Engine, *messages: str | Message) -> list[Published]:
+    """Publish messages, or one empty message for each name; fails where one is refused."""
+    results = await engine.publish([make_message(m) if isinstance(m, str) else m for m in messages])
+    published = [result for result in results if isinstance(result, Published)]
+    assert len(published) == len(messages), results
+    return published
+
+
+async def tidy(engine: Engine) -> None:
+    """Tidy until every channel was looked at."""
+    for _ in range(3):
+        await engine.tidy()
+
+
+def kept(journal: Journal, channel: str) -> list[int]:
+    """Offsets that a channel's log holds."""
+    log = journal.channels.get(channel)
+    return [entry.position.offset for entry in log.entries] if log else []
+
+
+def places(entries: Sequence[Entry] | None) -> list[tuple[str, int]] | None:
+    """Publications as (channel, offset)."""
+    return None if entries is None else [(entry.channel, entry.position.offset) for entry in entries]
+
+
+def at(journal: Journal, offset: int) -> Position:
+    """A position in the journal."""
+    return Position(journal.epoch, offset)
