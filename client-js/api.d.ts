@@ -147,6 +147,8 @@ interface RtmSubscriptions {
   reset(): void;
   hear(frame: any): void;
   save(): void;
+  leave(): void;
+  stay(): void;
 }
 
 interface Rtm {

@@ -220,8 +220,9 @@
     _suspend(isAway) {
       if (this._isSuspended === isAway || this.state === 'closed') return;
       this._isSuspended = isAway;
-      if (isAway) this._lost(0, 'pagehide');
-      else this._open();
+      if (isAway) return this._lost(0, 'pagehide');
+      this._subscriptions.stay();
+      this._open();
     }
 
     /** Fetches a new token before the present one ends. If that fails, 4001 follows and asks again. */
@@ -319,6 +320,7 @@
   const { document } = root; // neither it nor the events of a window exist in a worker or under Node
   on(root, 'online', (connection) => connection._nudge());
   on(root, 'offline', (connection) => connection.state === 'connected' && connection._nudge());
+  on(root, 'beforeunload', (connection) => connection._subscriptions.leave());
   on(root, 'pagehide', (connection) => connection._suspend(true));
   on(root, 'pageshow', (connection) => connection._suspend(false));
   on(document, 'resume', (connection) => connection._nudge());

@@ -9,6 +9,7 @@
   if (Object.keys(rtm).includes('_parts')) return; // two plug-ins on a page both bring this file
 
   const STORED_MAX_AGE_MS = 300000; // a page that was left longer ago has been rendered anew, with newer data
+  const LEAVING_MS = 60000; // a page that is still here by then stays: the click was a download, or a mistake
   const MAX_SEEN = 1000; // channels remembered for one wildcard, which may meet millions
   const TEMPORARY = ['rate_limited', 'unavailable', 'internal', 'already_subscribed'];
 
@@ -43,12 +44,22 @@
       this.position = position;
       this.isPrefix = name.endsWith('*');
       this.state = /** @type {'idle' | 'sent' | 'catching up' | 'live' | 'refused'} */ ('idle');
+      this.question = 0; // id of the subscribe command that is yet to be answered
+      this.barrier = 0; // id of the ping whose answer tells that the replay is over
       this.mayResume = true; // false: what was missed came before the page wanted it here
       this.latest = /** @type {RtmPosition | undefined} */ (undefined); // the position, once the replay is over
       this.wishes = /** @type {Set<RtmWish>} */ (new Set());
       this.seen = /** @type {Map<string, RtmPosition>} */ (new Map());
       this.presence = /** @type {RtmPresence | undefined} */ (undefined);
       this.hasNoPresence = false; // the server does not keep it for this channel
+    }
+
+    /** Nothing is asked of the server, or nothing that was asked holds any more. */
+    rest() {
+      this.state = 'idle';
+      this.question = 0;
+      this.barrier = 0;
+      this.presence = undefined;
     }
 
     wantsPresence() {
@@ -95,7 +106,7 @@
      * @param {{connections: number, users: number | Record<string, number>, joined?: string[], left?: string[]}} news
      */
     meet({ connections, users, joined, left }) {
-      const known = this.presence && joined && left ? this.presence.names : null;
+      const known = this.presence && joined ? this.presence.names : null;
       const came = joined || [];
       const gone = left || [];
       let names = known && known.filter((name) => !came.includes(name) && !gone.includes(name)).concat(came);
@@ -121,10 +132,9 @@
       this._port = port;
       this._feeds = /** @type {Map<string, Feed>} */ (new Map());
       this._greedy = /** @type {Set<RtmWish>} */ (new Set()); // those that want all that is granted
-      this._asked = /** @type {Map<number, Feed>} */ (new Map()); // by the id of the command
-      this._barriers = /** @type {Map<number, Feed[]>} */ (new Map()); // by the id of a ping
       this._grants = /** @type {readonly string[]} */ ([]);
       this._user = /** @type {string | null} */ (null);
+      this._leavesUntil = 0;
       this._stored = this._load();
     }
 
@@ -152,42 +162,52 @@
       for (const feed of idle) {
         const presence = feed.wantsPresence() || undefined;
         const since = feed.mayResume ? feed.position : undefined;
-        this._asked.set(this._port.say({ type: 'subscribe', channel: feed.name, since, presence }), feed);
+        feed.question = this._port.say({ type: 'subscribe', channel: feed.name, since, presence });
         feed.state = 'sent';
         feed.latest = undefined;
       }
       const replayed = idle.filter((feed) => feed.isPrefix && feed.position);
       // Commands are handled one after the other, each with its replay: the pong comes after the last of them.
-      if (replayed.length) this._barriers.set(this._port.say({ type: 'ping' }), replayed);
+      const barrier = replayed.length ? this._port.say({ type: 'ping' }) : 0;
+      for (const feed of replayed) feed.barrier = barrier;
     }
 
     /** The connection is gone, and with it all that was asked. */
     reset() {
       this.save();
-      this._asked.clear();
-      this._barriers.clear();
-      for (const feed of this._feeds.values()) {
-        feed.state = 'idle';
-        feed.presence = undefined;
-      }
+      for (const feed of this._feeds.values()) feed.rest();
     }
 
     /** @param {any} frame a publication, or what the server says of a subscription */
     hear(frame) {
       if (frame.type === undefined) return this._publish(frame);
-      if (frame.type === 'pong') return this._settle(frame.id);
-      const asked = this._asked.get(frame.id);
-      this._asked.delete(frame.id);
-      const feed = asked || this._feeds.get(frame.channel);
-      // A feed that was left, or left and joined again, before its answer came: the answer is not for it.
-      if (!feed || this._feeds.get(feed.name) !== feed || (asked && feed.state !== 'sent')) return;
-      if (asked) this._answer(feed, frame);
-      else if (frame.type === 'presence') feed.meet(frame);
-      else if (frame.type === 'unsubscribed' && frame.code !== 'client') this._refuse(feed, frame);
+      const feeds = Array.from(this._feeds.values());
+      if (frame.type === 'pong') return feeds.forEach((feed) => feed.barrier === frame.id && feed.settle());
+      // Of a channel that was left and wanted again meanwhile, only the last question counts.
+      const asked = feeds.find(({ question }) => question === frame.id);
+      const named = this._feeds.get(frame.channel);
+      if (asked) this._answer(asked, frame);
+      else if (named && frame.type === 'presence') named.meet(frame);
+      else if (named && frame.type === 'unsubscribed' && frame.code !== 'client') this._refuse(named, frame);
+    }
+
+    /**
+     * The next page is being fetched, and may be rendered already: what comes to this one from now on is for that one,
+     * too. So the positions stay as they are now.
+     */
+    leave() {
+      this.save();
+      this._leavesUntil = Date.now() + LEAVING_MS;
+    }
+
+    /** The page is shown again: from the back/forward cache it goes on with what it has in memory. */
+    stay() {
+      this._leavesUntil = 0;
     }
 
     /** Session storage throws where the page is sandboxed, and when it is full: then a reload begins anew. */
     save() {
+      if (Date.now() < this._leavesUntil) return;
       const positions = Array.from(this._stored);
       for (const { name, position } of this._feeds.values()) if (position) positions.push([name, position]);
       try {
@@ -217,14 +237,9 @@
       }
     }
 
-    /** @param {number} pingId */
-    _settle(pingId) {
-      for (const feed of this._barriers.get(pingId) || []) feed.settle();
-      this._barriers.delete(pingId);
-    }
-
     /** @param {Feed} feed @param {any} frame */
     _answer(feed, frame) {
+      feed.question = 0;
       if (frame.type === 'error') return this._refuse(feed, frame);
       feed.begin({ epoch: frame.epoch, offset: frame.offset }, frame.recovered);
       if (frame.presence) feed.meet(frame.presence);
@@ -278,7 +293,7 @@
     /** @param {Feed} feed */
     _end(feed) {
       if (!['idle', 'refused'].includes(feed.state)) this._port.say({ type: 'unsubscribe', channel: feed.name });
-      feed.state = 'idle';
+      feed.rest();
     }
 
     /** @param {RtmWish} wish */

@@ -6,7 +6,8 @@ export class FakeClock {
   #timers = new Map();
 
   setTimeout = (action, delayMs = 0) => {
-    this.#timers.set((this.#lastId += 1), { action, at: this.#now + delayMs });
+    const at = this.#now + Math.floor(delayMs); // whole milliseconds, as in a browser
+    this.#timers.set((this.#lastId += 1), { action, at });
     return this.#lastId;
   };
 
@@ -19,7 +20,7 @@ export class FakeClock {
 
   /** Runs what is due in the next `ms`, in order, with what it starts itself. */
   advance(ms) {
-    const end = this.#now + ms;
+    const end = this.#now + Math.ceil(ms);
     for (;;) {
       const due = Array.from(this.#timers).filter(([, timer]) => timer.at <= end);
       if (!due.length) break;

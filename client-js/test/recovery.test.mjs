@@ -1,7 +1,7 @@
 // Nothing is lost silently: cuts, reloads and a server that forgot, over real sockets.
 
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, mock, test } from 'node:test';
 import { Page, until } from '../fakes/page.mjs';
 import { FakeServer, tokenOf } from '../fakes/server.mjs';
 
@@ -24,6 +24,7 @@ async function open(differences = {}, options = {}) {
   pages.push(page);
   page.values = [];
   page.gaps = [];
+  page.rtm.trace(({ text }) => (page.subscribed = page.subscribed || text.includes('"type":"subscribed"')));
   const asked = server.sent('subscribe').length;
   page.connection = page.connect({ url: server.url, ...options });
   page.connection.subscribe('test', {
@@ -31,6 +32,7 @@ async function open(differences = {}, options = {}) {
     onGap: (gap) => page.gaps.push(gap),
   });
   await server.heard('subscribe', asked + 1);
+  await until(() => page.subscribed);
   return page;
 }
 
@@ -80,6 +82,51 @@ test('what is published during a reload arrives on the new page, and nothing tha
   server.publish('test', 'live');
   await until(() => after.values.length === 2);
   assert.deepEqual(after.values, ['missed', 'live']);
+});
+
+test('what comes while the next page is being fetched is for the next page, too', async () => {
+  const before = await open();
+  server.publish('test', 'seen');
+  await until(() => before.values.length === 1);
+  before.fire('beforeunload');
+  server.publish('test', 'while it was fetched');
+  await until(() => before.values.length === 2);
+  before.clock.advance(1000);
+  await reload(before);
+  const after = await open({ storage: before.storage });
+  await until(() => after.values.length === 1);
+  assert.deepEqual(after.values, ['while it was fetched']);
+});
+
+test('a page that was not left after all keeps its position again', async () => {
+  const before = await open();
+  before.fire('beforeunload');
+  server.publish('test', 'seen');
+  await until(() => before.values.length === 1);
+  const left = Date.now();
+  mock.method(Date, 'now', () => left + 60000);
+  before.clock.advance(1000);
+  mock.restoreAll();
+  server.cut();
+  const after = await open({ storage: before.storage });
+  server.publish('test', 'live');
+  await until(() => after.values.length === 1);
+  assert.deepEqual(after.values, ['live']);
+});
+
+test('a page that returns from the back/forward cache keeps its position again', async () => {
+  const page = await open();
+  page.fire('beforeunload');
+  await reload(page);
+  page.fire('pageshow');
+  await server.heard('subscribe', 2);
+  server.publish('test', 'seen');
+  await until(() => page.values.length === 1);
+  await reload(page);
+  const after = await open({ storage: page.storage });
+  server.publish('test', 'live');
+  await until(() => after.values.length === 1);
+  assert.deepEqual(after.values, ['live']);
 });
 
 test('a page that dies without a word repeats a second at most', async () => {
@@ -147,19 +194,21 @@ test('a page from the back/forward cache gets what it missed there', async () =>
 });
 
 test('a channel that the server could not take at once is asked for again', async () => {
+  const page = await open();
   let refusals = 2;
   server.override('subscribe', (command, socket) => {
     refusals -= 1;
     if (refusals < 0) return server.subscribe(command, socket);
     return { type: 'error', id: command.id, code: 'rate_limited', message: 'slowly' };
   });
-  const page = await open();
+  const values = [];
+  page.connection.subscribe('busy', { onPublication: ({ payload }) => values.push(payload.value) });
   await until(() => {
     page.clock.advance(10);
-    return server.sent('subscribe').length === 3;
-  }, 'third subscribe');
-  server.publish('test', 'live');
-  await until(() => page.values.length === 1);
+    return server.sent('subscribe').length === 4;
+  }, 'third attempt');
+  server.publish('busy', 'live');
+  await until(() => values.length === 1);
 });
 
 test('a wish on a running connection is sent at once', async () => {

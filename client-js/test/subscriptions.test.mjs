@@ -213,6 +213,11 @@ test('when the replay is over the position catches up with all that has come', (
   answer('a:*', { recovered: true });
   pong(); // nothing was missed: nothing moves
   assert.deepEqual(sinceOf('a:*'), { channel: 'a:1', epoch: 'E', offset: 6 });
+  answer('a:1', { recovered: true });
+  answer('a:*', { recovered: true });
+  pong();
+  publish('a:1', 7);
+  assert.deepEqual(sinceOf('a:*'), { channel: 'a:1', epoch: 'E', offset: 7 });
 });
 
 test('a wildcard that could not be recovered begins at the end of the journal', () => {
@@ -223,6 +228,9 @@ test('a wildcard that could not be recovered begins at the end of the journal', 
   answer('a:*', { epoch: 'J', offset: 20 });
   pong();
   assert.equal(news.gaps.length, 1);
+  assert.deepEqual(sinceOf('a:*'), { epoch: 'J', offset: 20 });
+  answer('a:*', { recovered: true });
+  pong(); // what came before the gap is no position any more
   assert.deepEqual(sinceOf('a:*'), { epoch: 'J', offset: 20 });
 });
 
@@ -235,16 +243,53 @@ test('a wildcard over millions of channels does not grow for ever', () => {
   assert.equal(subscriptions._feeds.get('*').seen.size, 1000);
 });
 
-test('an answer for a feed that was left and wanted again belongs to the first question', () => {
-  const first = want('a');
-  const early = said.length;
-  first.subscription.unsubscribe();
-  want('a');
-  subscriptions.hear({ type: 'subscribed', id: early, channel: 'a', epoch: 'E', offset: 3, recovered: false });
+test('of the channels of a wildcard the busy ones are remembered', () => {
+  const news = want('*');
+  answer('*');
+  publish('busy', 1);
+  for (let number = 0; number < 999; number += 1) publish('c' + number, 1);
+  publish('busy', 2);
+  publish('one more', 1);
+  publish('busy', 2);
+  assert.equal(news.messages.filter((message) => message === 'busy/2').length, 1);
+});
+
+test('a wildcard does not see what only an exact name was granted', () => {
+  subscriptions.grant('SCOTT', ['*', 'user:KING']);
+  const wide = want('*');
+  const exact = want('user:KING');
+  publish('user:KING', 1);
+  publish('user:SCOTT', 1);
+  assert.deepEqual([wide.messages, exact.messages], [['user:SCOTT/1'], ['user:KING/1']]);
+});
+
+test('of a channel that was left and wanted again only the last question counts', () => {
+  want('a').subscription.unsubscribe();
+  const news = want('a');
+  subscriptions.hear({ type: 'subscribed', id: 1, channel: 'a', epoch: 'E', offset: 3, recovered: false });
+  subscriptions.hear({ type: 'error', id: 1, code: 'already_subscribed' });
+  subscriptions.hear({ type: 'unsubscribed', id: 2, channel: 'a', code: 'client' });
   publish('a', 4);
   answer('a', { offset: 4 });
-  assert.deepEqual(sinceOf('a'), { epoch: 'E', offset: 4 });
-  assert.deepEqual(names('unsubscribe'), []); // of the new life
+  publish('a', 5);
+  assert.deepEqual(said.map(({ type }) => type), ['subscribe', 'unsubscribe', 'subscribe']);
+  assert.deepEqual([news.messages, news.errors], [['a/4', 'a/5'], []]);
+  assert.deepEqual(sinceOf('a'), { epoch: 'E', offset: 5 });
+});
+
+test('presence wanted before the first answer came is not lost', () => {
+  want('a');
+  const news = want('a', { presence: true });
+  subscriptions.hear({ type: 'subscribed', id: 1, channel: 'a', epoch: 'E', offset: 3, recovered: false });
+  answer('a', { offset: 3, presence: { connections: 1, users: {} } });
+  assert.equal(news.presence.length, 1);
+});
+
+test('what the server says of channels that nobody wants is passed over', () => {
+  for (const type of ['presence', 'unsubscribed', 'subscribed', 'error', 'pong', 'tomorrow']) {
+    subscriptions.hear({ type, channel: 'nobody', code: 'revoked', users: 1 });
+  }
+  assert.deepEqual(said, []);
 });
 
 test('a refusal is told once and not repeated on this connection', () => {
@@ -391,6 +436,8 @@ test('presence wanted later: the channel is asked for again, and further wishes 
   answer('a', { recovered: true, presence: { connections: 1, users: {} } });
   const third = want('a', { presence: true });
   assert.deepEqual([second.presence.length, third.presence.length, names('subscribe').length], [1, 1, 2]);
+  reconnect();
+  assert.equal(want('a', { presence: true }).presence.length, 0); // nobody knows who is there now
 });
 
 test('a channel without presence still gives its publications', () => {
