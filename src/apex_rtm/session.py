@@ -182,6 +182,8 @@ class Session:
         """End every subscription through which `channel` would arrive; return how many."""
         names = [name for name, s in self.subscriptions.items() if s.pattern.matches(channel)]
         for name in names:
+            if self.ended:  # the frame before was too much for a peer that does not read
+                break
             self._remove(name)
             self.send(reply_frame("unsubscribed", channel=name, code="revoked"))
         return len(names)
@@ -215,7 +217,8 @@ class Session:
                 try:
                     around.quota.enter_user(identity.user)
                 except Refused as refused:
-                    self.end(codes.LIMIT_EXCEEDED, refused.code, refused.message)
+                    self.send(error_frame(refused.code, refused.message, command.id))
+                    self.end(codes.LIMIT_EXCEEDED)
                     return
             self.identity = identity
             self._wake(around.clock.monotonic())
@@ -265,6 +268,8 @@ class Session:
             try:
                 self._around.authorizer.check_subscribe(identity, name)
             except Refused as refused:
+                if self.ended:
+                    return
                 self._remove(name)
                 self.send(reply_frame("unsubscribed", channel=name, code=refused.code))
 
@@ -288,6 +293,8 @@ class Session:
         recovered = command.since is not None and self._subscriptions.recover(subscription, command.since)
         members = self._subscribed_members(subscription, recovered=recovered, presence=wants_presence)
         self.send(reply_frame("subscribed", command.id, **members))
+        if self.ended:  # by this very frame, when the peer does not read: going live would never be undone
+            return
         if recovered:
             self._replay(subscription)
         else:
