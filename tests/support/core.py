@@ -68,6 +68,7 @@ class Core:
         self.clock = clock or FakeClock(float(int(time.time())))
         self.engine: Engine = engine or MemoryEngine(make_journal(**journal), self.clock)
         self.revocations = Revocations(keep_s=MAX_TTL_S)
+        self.journal = self.engine.journal
         self.hub = Hub(self.engine, self.revocations, Presence(max_names=max_names))
         self.verifier = TokenVerifier(JWT_SECRET, max_ttl_s=MAX_TTL_S, leeway_s=5, clock=self.clock)
         keys, verifier = ([API_KEY], self.verifier) if secured else ([], None)
@@ -138,6 +139,10 @@ class Client:
         answer = self.peer.frames.pop(0)
         assert answer["type"] == "subscribed", answer
         return answer
+
+    def overflows_after(self, frames: int) -> None:
+        """Let the peer stand still, and be too far behind after so many more frames."""
+        self.peer.room, self.peer.on_full = frames, self.session.on_stalled
 
     def read_on(self, room: int | None = None) -> None:
         """Let a peer that stood still read again."""

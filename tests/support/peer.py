@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from apex_rtm.codes import Close
@@ -10,12 +11,16 @@ from apex_rtm.protocol import PING_FRAME, unframe
 
 
 class RecordingPeer:
-    """A `Peer`. `room` is how many more frames it takes before it is no longer writable; None is no end of them."""
+    """A `Peer`. `room` is how many more frames it takes before it is no longer writable; None is no end of them.
+
+    Where `on_full` is set, it is called as soon as there is no room, as the edge does when `outbox_max_bytes` wait.
+    """
 
     def __init__(self, ip: str = "192.0.2.1") -> None:
         self.ip = ip
         self.room: int | None = None
         self.frames: list[dict[str, Any]] = []
+        self.on_full: Callable[[], None] | None = None
         self.closes: list[Close] = []
         self.pings = 0
 
@@ -32,6 +37,8 @@ class RecordingPeer:
             self.pings += 1
         else:
             self.frames.append(json.loads(unframe(frame)))
+        if self.on_full is not None and not self.writable:
+            self.on_full()
 
     def close(self, close: Close) -> None:
         self.closes.append(close)
