@@ -270,9 +270,8 @@ def _failure(status: int, code: str, message: str) -> Response:
 
 async def _on_error(_request: Request, error: RtmError) -> Response:
     response = _failure(error.http_status, error.code, error.message)
-    if error.code in ("too_large", "timeout", "unauthorized"):
-        # What is left of the body is not read, and nobody waits for a stranger to finish sending it.
-        response.headers["connection"] = "close"
+    if error.code == "timeout":
+        response.headers["connection"] = "close"  # the rest of the body will not come
     return response
 
 

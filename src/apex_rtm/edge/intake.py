@@ -40,7 +40,11 @@ class _HeadersTooLarge(Exception):
 
 
 class IntakeProtocol(HttpToolsProtocol):
-    """One HTTP connection. While its headers are incomplete it is `waiting` and may be dropped for a newer one."""
+    """One HTTP connection.
+
+    It is busy from the end of a request's headers to the end of the response. At all other times it is `waiting`: it
+    may be dropped for a newer one, and a timer runs that no byte in between resets.
+    """
 
     def __init__(self, intake: Intake, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, server_state, app_state)
@@ -50,7 +54,8 @@ class IntakeProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._too_large = False
         self._counted = False
-        self._header_timer: asyncio.TimerHandle | None = None
+        self._unwritten_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room if there is none: the socket that has kept us waiting longest goes first."""
@@ -58,10 +63,11 @@ class IntakeProtocol(HttpToolsProtocol):
         intake = self._intake
         if intake.sockets >= intake.max_http_connections:
             oldest = next(iter(intake.waiting), self)
+            oldest._stop_waiting()  # its end is heard of later; until then it must not be chosen again
             oldest.transport.abort()
         intake.sockets += 1
         self._counted = True
-        self._wait()
+        self._wait(intake.header_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the socket."""
@@ -79,11 +85,10 @@ class IntakeProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
-        """Count what arrives before the headers are complete: a header line may have no end."""
-        if self._in_headers:
-            self._unparsed_bytes += len(data)
+        """Count what arrives and completes nothing: a header line, a trailer, a chunk's extension may have no end."""
+        self._unparsed_bytes += len(data)
         super().data_received(data)
-        if self._in_headers and self._unparsed_bytes > self._intake.max_header_bytes and not self._too_large:
+        if self._unparsed_bytes > self._intake.max_header_bytes and not self._too_large:
             self._too_large = True
             self.send_400_response("")
 
@@ -94,7 +99,7 @@ class IntakeProtocol(HttpToolsProtocol):
         if not self._in_headers:
             self._in_headers = True
             self._unparsed_bytes = 0
-            self._wait()
+            self._wait(self._intake.header_timeout_s)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count headers as they are completed."""
@@ -108,8 +113,28 @@ class IntakeProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The request is known: it waits no longer."""
         self._in_headers = False
+        self._unparsed_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """The body goes on; its size is counted by whoever reads it."""
+        self._unparsed_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is here, trailers and all."""
+        self._unparsed_bytes = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request. What is left of this one's body is read and thrown away in that time.
+
+        Closing at once would reset the connection, and a publisher that is still sending would never read why.
+        """
+        super().on_response_complete()
+        if self.cycle.response_complete and not self._in_headers and not self.transport.is_closing():
+            self._wait(self.timeout_keep_alive)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP in the same form as everything else."""
@@ -123,20 +148,25 @@ class IntakeProtocol(HttpToolsProtocol):
         )
         self.transport.close()
 
-    def _wait(self) -> None:
+    def _wait(self, seconds: float) -> None:
+        self._stop_waiting()
         self._intake.waiting[self] = None
-        self._header_timer = self.loop.call_later(self._intake.header_timeout_s, self._give_up)
+        self._unwritten_bytes = self.transport.get_write_buffer_size()
+        self._timer = self.loop.call_later(seconds, self._give_up, seconds)
 
     def _stop_waiting(self) -> None:
         self._intake.waiting.pop(self, None)
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _uncount(self) -> None:
         if self._counted:
             self._counted = False
             self._intake.sockets -= 1
 
-    def _give_up(self) -> None:
-        self.transport.abort()
+    def _give_up(self, seconds: float) -> None:
+        if 0 < self.transport.get_write_buffer_size() < self._unwritten_bytes:
+            self._wait(seconds)  # somebody still reads a long answer, if slowly
+        else:
+            self.transport.abort()
