@@ -38,6 +38,7 @@ from apex_rtm.tokens import TokenVerifier
 
 _log = get_logger(__name__)
 _RESERVED_FILES = 128  # the log, the listening socket, standard streams, a spare for everything else
+_ENOUGH_FILES = 1_048_576  # where the system sets no limit
 _TICK_S = 1.0
 _TIDY_REVOCATIONS_S = 60.0
 _MAX_WAITING_MESSAGES = 100_000
@@ -66,8 +67,9 @@ def compose(settings: Settings, clock: Clock | None = None) -> Parts:
     authorizer = Authorizer(
         [key.get_secret_value() for key in settings.api_keys], _make_verifier(settings, clock), revocations
     )
+    websockets, http_sockets = _share_descriptors(settings)
     quota = ConnectionQuota(
-        total=settings.max_connections or _connections_allowed(settings),
+        total=websockets,
         per_ip=settings.max_connections_per_ip,
         per_user=settings.max_connections_per_user,
     )
@@ -76,7 +78,7 @@ def compose(settings: Settings, clock: Clock | None = None) -> Parts:
     intake = Intake(
         settings.max_header_bytes,
         settings.max_headers,
-        settings.max_http_connections,
+        http_sockets,
         settings.header_timeout_s,
     )
     publisher = Publisher(
@@ -206,12 +208,21 @@ def _make_gateway(settings: Settings, around: Surroundings) -> Gateway:
     )
 
 
-def _connections_allowed(settings: Settings) -> int:
-    """Use all file descriptors that the system gives, less what publishing and the log need."""
+def _share_descriptors(settings: Settings) -> tuple[int, int]:
+    """Share what the system gives among WebSockets and other sockets; return how many there may be of each.
+
+    The settings are upper bounds. Were more sockets accepted than there are descriptors, the log and the health checks
+    would fail with them.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = _ENOUGH_FILES
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return max(hard - settings.max_http_connections - _RESERVED_FILES, 64)
+    free = hard - min(_RESERVED_FILES, hard // 4)
+    http_sockets = min(settings.max_http_connections, free // 2)
+    websockets = free - http_sockets
+    return min(settings.max_connections or websockets, websockets), http_sockets
 
 
 def bind(settings: Settings) -> socket.socket:
