@@ -106,7 +106,8 @@ async def test_the_curl_line_of_the_page_is_a_message(browser: Browser, demo_ser
         words = shlex.split(await demo.locator("#CURL").inner_text())
         assert words[:3] == ["curl", "-X", "POST"]
         name, _, value = words[words.index("-H") + 1].partition(": ")
-        answer = httpx.post(words[3], headers={name: value}, content=words[words.index("-d") + 1].encode())
+        async with httpx.AsyncClient(headers={name: value}) as http:
+            answer = await http.post(words[3], content=words[words.index("-d") + 1].encode())
 
         assert answer.json()["ok"] is True
         for page in (first, second):
