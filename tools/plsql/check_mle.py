@@ -88,7 +88,8 @@ def check_mle(world: World) -> list[Finding]:
             environments.add(name)
             findings += [Finding(piece.path, piece.line, "mle", fault) for fault in faults]
         elif piece.kind == SQL and re.match(r"drop\s+mle\b", piece.text, re.IGNORECASE):
-            if not _DROP.fullmatch(piece.text.strip().rstrip(";")):
+            is_whole = _DROP.fullmatch(piece.text.strip().rstrip(";"))
+            if not is_whole:
                 findings.append(Finding(piece.path, piece.line, "mle", "expected 'drop mle module NAME'"))
     for unit in world.units:
         for node in walk(unit):

@@ -32,6 +32,7 @@ from tools.plsql.tree import (
     Parameter,
     Part,
     Pragma,
+    Predicate,
     Query,
     Raise,
     Reference,
@@ -39,13 +40,16 @@ from tools.plsql.tree import (
     Sql,
     Statement,
     Subprogram,
+    Tuple,
     TypeName,
     Unary,
     Unit,
     Variable,
     walk,
 )
-from tools.plsql.world import World
+from tools.plsql.world import World, select_names
+
+_ATTRIBUTES = ("found", "notfound", "isopen", "rowcount", "bulk_rowcount", "bulk_exceptions")
 
 
 class _Names:
@@ -55,7 +59,8 @@ class _Names:
         self.sql = SqlNames(world, resolver)
         self.kinds = Kinds(resolver)
         self.findings: list[Finding] = []
-        self.used: set[int] = set()
+        self.used: dict[int, Symbol] = {}
+        # The symbols are kept with their ids: a freed symbol's id may be given to a new one.
 
     def check(self) -> list[Finding]:
         unit = self.unit
@@ -226,8 +231,18 @@ class _Names:
         inner = Scope(scope, labels={loop.label} if loop.label else set())
         if loop.variable is not None:
             type_text = "pls_integer" if loop.kind == "range" else None
-            inner.add(Symbol("index", loop.variable, type_text, loop.line))
+            columns = self._columns_of(loop, scope) if loop.kind == "cursor" else None
+            inner.add(Symbol("index", loop.variable, type_text, loop.line, columns=columns))
         self._statements(loop.body, inner)
+
+    @staticmethod
+    def _columns_of(loop: Loop, scope: Scope) -> list[str] | None:
+        over = loop.header[0]
+        if isinstance(over, Reference):
+            symbol = scope.find(over.parts[0].name)
+            declaration = symbol.declaration if symbol is not None else None
+            over = declaration.query if isinstance(declaration, Cursor) and declaration.query else over
+        return select_names(over.tokens) if isinstance(over, Query) else None
 
     def _call(self, call: Call, scope: Scope) -> None:
         if call.target.attribute is not None:
@@ -265,7 +280,12 @@ class _Names:
     # --- expressions
 
     def _values(self, expression: object, scope: Scope) -> None:
+        allowed: set[int] = set()
         for node in walk(expression):
+            if isinstance(node, Predicate) and node.kind == "in":
+                allowed.update(id(item) for item in [node.operand, *node.items])
+            elif isinstance(node, Tuple) and id(node) not in allowed:
+                self._find(node.line, "a list in parentheses is no value: a function's name is missing before it")
             if isinstance(node, Query):
                 self._tokens(node, scope)
             elif isinstance(node, Reference):
@@ -304,7 +324,7 @@ class _Names:
         if not meaning.faults and meaning.role in ("exception", "type"):
             self._find(reference.line, f"{reference.dotted} is not a value")
         attribute = reference.attribute
-        if attribute is not None and attribute not in ("found", "notfound", "isopen", "rowcount", "bulk_rowcount"):
+        if attribute is not None and attribute not in _ATTRIBUTES:
             self._find(reference.line, f"there is no attribute %{attribute}")
 
     def _resolve(self, reference: Reference, scope: Scope, want: str) -> Meaning:
@@ -313,7 +333,7 @@ class _Names:
             self._find(reference.line, fault)
         symbol = scope.find(reference.parts[0].name)
         if symbol is not None:
-            self.used.add(id(symbol))
+            self.used[id(symbol)] = symbol
             self._refuse_early(symbol, reference)
         if meaning.call is not None:
             _, bound = bind(meaning.call.signature, meaning.call.arguments)
@@ -345,7 +365,7 @@ class _Names:
         for token in tokens:
             symbol = scope.find(token.low)
             if symbol is not None:
-                self.used.add(id(symbol))
+                self.used[id(symbol)] = symbol
 
 
 def _owner(scope: Scope) -> Subprogram | None:

@@ -21,10 +21,10 @@ from tools.plsql.tree import (
     Expression,
     Literal,
     Parameter,
+    Predicate,
     Reference,
     Sql,
     Subprogram,
-    Test,
     Unary,
     Unit,
     Variable,
@@ -164,7 +164,7 @@ def _carries(value: object, tainted: set[str]) -> str | None:  # noqa: PLR0911 -
         return next((name for item in [*results, value.otherwise] if (name := _carries(item, tainted))), None)
     if isinstance(value, Cast):
         return _carries(value.operand, tainted)
-    if isinstance(value, Test | Unary | Literal) or value is None:
+    if isinstance(value, Predicate | Unary | Literal) or value is None:
         return None
     return next(
         (name for node in walk(value) if isinstance(node, Reference) and (name := _carried_by(node, tainted))), None

@@ -8,7 +8,7 @@ from tools.plsql.finding import Finding
 from tools.plsql.lexer import tokenize
 from tools.plsql.script import SQL
 from tools.plsql.stream import Stream
-from tools.plsql.tree import Reference, Unit, walk
+from tools.plsql.tree import Reference, walk
 from tools.plsql.world import Created, World, constant_text
 
 _GOES_WITH = ("index", "package body", "trigger", "queue")
@@ -56,18 +56,13 @@ def _find(item: Created, message: str) -> Finding:
 
 def _made_by_calls(world: World, procedures: dict[str, tuple[str, str]]) -> Iterator[Created]:
     for unit in world.units:
-        for called, (kind, name) in procedures.items():
-            for text, line in _named_argument(unit, called, name):
-                yield Created(kind, text.lower(), unit.path, line)
-
-
-def _named_argument(unit: Unit, called: str, name: str) -> Iterator[tuple[str, int]]:
-    for node in walk(unit):
-        if isinstance(node, Reference) and node.dotted == called:
-            for argument in node.arguments or []:
-                text = constant_text(argument.value)
-                if argument.name == name and text is not None:
-                    yield text, node.line
+        for node in walk(unit):
+            if isinstance(node, Reference) and node.dotted in procedures:
+                kind, name = procedures[node.dotted]
+                for argument in node.arguments or []:
+                    text = constant_text(argument.value)
+                    if argument.name == name and text is not None:
+                        yield Created(kind, text.lower(), unit.path, node.line)
 
 
 def _dropped(world: World) -> list[Created]:

@@ -16,8 +16,8 @@ from tools.plsql.tree import (
     JsonObject,
     JsonRead,
     Literal,
+    Predicate,
     Reference,
-    Test,
     Unary,
 )
 
@@ -52,7 +52,7 @@ class Kinds:
             return {"null": None, "boolean": BOOLEAN, "star": None}.get(expression.kind, PLAIN)
         if isinstance(expression, Binary):
             return BOOLEAN if expression.operator in _COMPARISONS else PLAIN
-        if isinstance(expression, Test):
+        if isinstance(expression, Predicate):
             return BOOLEAN
         if isinstance(expression, Unary):
             return BOOLEAN if expression.operator in ("not", "exists") else PLAIN
@@ -71,7 +71,7 @@ class Kinds:
         if not isinstance(expression, Reference):
             return None
         if expression.attribute is not None:
-            return PLAIN if "rowcount" in expression.attribute else BOOLEAN
+            return BOOLEAN if expression.attribute in ("found", "notfound", "isopen") else PLAIN
         name = expression.parts[0].name
         if name in ("nvl", "coalesce", "nullif") and len(expression.parts) == 1:
             given = [self.of(argument.value, scope) for argument in expression.arguments or []]

@@ -148,8 +148,12 @@ def _noticed_by_checks(world: World, mutant: Mutant, known: set[str]) -> str | N
 
 def _with(world: World, number: int, unit: Unit) -> World:
     units = list(world.units)
-    units[number] = unit
-    return replace(world, units=units)
+    was, units[number] = units[number], unit
+    objects = [
+        replace(item, name=unit.name) if (item.kind, item.name) == (was.kind, was.name) else item
+        for item in world.objects
+    ]
+    return replace(world, units=units, objects=objects)
 
 
 def _reports(world: World) -> Iterator[tuple[str, list[Finding]]]:

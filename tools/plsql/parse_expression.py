@@ -14,9 +14,9 @@ from tools.plsql.tree import (
     JsonRead,
     Literal,
     Part,
+    Predicate,
     Query,
     Reference,
-    Test,
     Tuple,
     Unary,
 )
@@ -81,12 +81,12 @@ class ExpressionParser(Stream):
         if self.accept("between"):
             low = self._sum()
             self.expect("and")
-            return Test(line, "between", left, negated, [low, self._sum()])
+            return Predicate(line, "between", left, negated, [low, self._sum()])
         if self.accept("in"):
-            return Test(line, "in", left, negated, self._in_items())
+            return Predicate(line, "in", left, negated, self._in_items())
         if self.accept("member"):
             self.accept("of")
-            return Test(line, "member", left, negated, [self._sum()])
+            return Predicate(line, "member", left, negated, [self._sum()])
         if negated:
             raise self.fault("expected like, between, in or member after not")
         return left
@@ -97,10 +97,10 @@ class ExpressionParser(Stream):
             if self.accept(kind):
                 if kind == "json":
                     self._json_test_options()
-                return Test(line, kind, operand, negated)
+                return Predicate(line, kind, operand, negated)
         if self.accept("of"):
             self.accept("type")
-            return Test(line, "of", operand, negated, [Literal(line, "string", text_of(self.parenthesized()))])
+            return Predicate(line, "of", operand, negated, [Literal(line, "string", text_of(self.parenthesized()))])
         raise self.fault("expected null or json after is")
 
     def _json_test_options(self) -> None:
@@ -138,6 +138,10 @@ class ExpressionParser(Stream):
 
     def _power(self) -> Expression:
         left = self._unary()
+        if self.at("at", "time", "zone"):
+            line = self.here.line
+            self.expect("at", "time", "zone")
+            left = Binary(line, "at time zone", left, self._unary())
         if self.at("**"):
             line = self.next().line
             return Binary(line, "**", left, self._power())
@@ -201,7 +205,7 @@ class ExpressionParser(Stream):
         self.expect("end")
         return Case(line, operand, branches, otherwise)
 
-    def _named(self, name: str) -> Expression:  # noqa: PLR0911 - one return for each form
+    def _named(self, name: str) -> Expression:
         line = self.here.line
         if name in _DATE_KINDS and self.ahead().kind == STRING:
             self.next()
@@ -222,12 +226,7 @@ class ExpressionParser(Stream):
             self.next()
         if name in RESERVED:
             raise self.fault("expected an expression")
-        reference = self.reference()
-        if self.here.word("at") and self.ahead().word("time", "local"):
-            self.next()
-            if self.accept("time", "zone"):
-                return Binary(line, "at time zone", reference, self._primary())
-        return reference
+        return self.reference()
 
     def reference(self) -> Reference:
         """Take ``a.b(c).d%attribute``."""
@@ -245,12 +244,21 @@ class ExpressionParser(Stream):
             elif self.at("%"):
                 self.next()
                 attribute = self.next().low
-                if attribute == "bulk_rowcount" and self.at("("):
-                    self.arguments()
+                if attribute in ("bulk_rowcount", "bulk_exceptions"):
+                    self._bulk_member()
                 break
             else:
                 break
         return Reference(line, parts, attribute)
+
+    def _bulk_member(self) -> None:
+        """After ``sql%bulk_exceptions``: an index and error_index or error_code, or count."""
+        if self.at("("):
+            self.arguments()
+        if self.accept(".") and not self.here.word("count", "error_index", "error_code"):
+            raise self.fault("expected count, error_index or error_code")
+        if self.tokens[self.place - 1].op("."):
+            self.next()
 
     def _member(self) -> str:
         """After a dot methods may have reserved names (``l_list.exists(1)``, ``delete``)."""

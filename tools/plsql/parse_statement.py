@@ -198,7 +198,7 @@ class StatementParser(ExpressionParser):
         line = self.next().line
         variable = self.name("an index")
         self.expect("in")
-        header = self.until("insert", "update", "delete", "merge", "execute", "save")
+        header = self.until("insert", "update", "delete", "merge", "execute", "save", ";")
         if self.accept("save"):
             self.expect("exceptions")
         statement = self.statement()

@@ -181,6 +181,8 @@ class Resolver:
             return Meaning(role, Typed(symbol.name, scope), _too_long(parts), symbol=symbol)
         if symbol.kind == "cursor":
             return Meaning("cursor", symbol=symbol)
+        if symbol.columns is not None and len(parts) > 1 and parts[1].name not in symbol.columns:
+            return Meaning("unknown", faults=[f"{symbol.name} has no member '{parts[1].name}'"])
         meaning = self._follow(Typed(symbol.type, scope), parts, want)
         meaning.symbol = symbol
         return meaning
@@ -304,7 +306,8 @@ class Resolver:
         if fault is None and not is_last:
             fault = f"{part.name} has no members"
         role = PROCEDURE if part.name in ("delete", "extend", "trim") else VALUE
-        return Meaning(role, UNKNOWN, [fault] if fault else [])
+        typed = Typed("boolean" if part.name == "exists" else "varchar2")
+        return Meaning(role, typed, [fault] if fault else [])
 
     def _index(self, typed: Typed, part: Part) -> tuple[Typed, str | None]:
         shape = self.shape(typed)

@@ -29,6 +29,8 @@ class Symbol:
     line: int
     declaration: Declaration | Parameter | None = None
     signatures: list[Signature] = field(default_factory=list)
+    columns: list[str] | None = None
+    """The columns of the query that a loop variable runs over, where they are known."""
 
 
 @dataclass(slots=True)

@@ -43,6 +43,7 @@ class SqlNames:
         """(line, message) for every name that means nothing."""
         statement = _Statement(tokens, self._is_relation)
         yield from _counts(tokens)
+        yield from _shapes(tokens)
         at = 0
         while at < len(tokens):
             token = tokens[at]
@@ -151,6 +152,32 @@ def _counts(tokens: list[Token]) -> Iterator[tuple[int, str]]:
             # One target may be a record that takes all.
             if not is_open and len(targets) != len(items) and len(targets) > 1:
                 yield tokens[0].line, f"{len(items)} columns into {len(targets)} variables (ORA-00947)"
+
+
+def _shapes(tokens: list[Token]) -> Iterator[tuple[int, str]]:
+    """Faults that the published grammar lets pass: a dot that joins nothing, a list where one value stands."""
+    for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        joins = before.kind in (WORD, QUOTED, BIND) or before.op(")")
+        if token.op(".") and (before.low in KEYWORDS or not joins or after.kind not in (WORD, QUOTED)):
+            yield token.line, f"a dot that joins nothing, before '{after.text}'"
+    for at, token in enumerate(tokens[1:], start=1):
+        is_value = tokens[at - 1].op(*_BEFORE_VALUES) and token.op("(")
+        if is_value and len(split_commas(_inside(tokens, at))) > 1:
+            yield token.line, "a list in parentheses is no value: a function's name is missing before it"
+
+
+_BEFORE_VALUES = (",", "(", "+", "-", "*", "/", "||")
+
+
+def _inside(tokens: list[Token], at: int) -> list[Token]:
+    """The tokens in the parentheses that open at ``at``; nothing where they hold a query."""
+    stream = Stream([*tokens, Token(END, "", "", tokens[-1].line, tokens[-1].end)])
+    stream.place = at
+    try:
+        inside = stream.parenthesized()
+    except SourceError:
+        return []
+    return [] if inside and inside[0].word("select", "with") else inside
 
 
 def _has_into(tokens: list[Token]) -> bool:

@@ -84,7 +84,7 @@ class Binary(Node):
 
 
 @dataclass(slots=True)
-class Test(Node):
+class Predicate(Node):
     """``a is [not] null``, ``a is json``, ``a in (…)``, ``a between b and c``."""
 
     kind: str
@@ -142,7 +142,7 @@ class Query(Node):
     tokens: list[Token]
 
 
-Expression = Literal | Reference | Unary | Binary | Test | Case | Cast | JsonObject | JsonRead | Tuple | Query
+Expression = Literal | Reference | Unary | Binary | Predicate | Case | Cast | JsonObject | JsonRead | Tuple | Query
 
 
 # --- statements
@@ -361,14 +361,24 @@ class Unit(Node):
     end_name: str | None
 
 
+_BRANCHES: dict[type[Any], tuple[str, ...]] = {}
+
+
+def _branches(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a class of nodes that can hold nodes."""
+    if kind not in _BRANCHES:
+        plain = ("int", "str", "bool", "str | None", "int | None")
+        _BRANCHES[kind] = tuple(item.name for item in fields(kind) if item.type not in plain)
+    return _BRANCHES[kind]
+
+
 def walk(node: object) -> Iterator[Any]:
     """Every node below and including ``node``, in source order, lists and tuples opened."""
-    if isinstance(node, Node | Part):
-        yield node
-        for name in fields(node):
-            value = getattr(node, name.name)
-            if isinstance(value, list | tuple | Node):
-                yield from walk(value)
-    elif isinstance(node, list | tuple):
-        for item in node:
-            yield from walk(item)
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Node | Part):
+            yield item
+            pending.extend(getattr(item, name) for name in reversed(_branches(item.__class__)))
+        elif isinstance(item, list | tuple):
+            pending.extend(reversed(item))
