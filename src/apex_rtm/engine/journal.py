@@ -7,6 +7,7 @@ publications of this server, which is what wildcard subscriptions recover by.
 from __future__ import annotations
 
 import base64
+import itertools
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -60,13 +61,14 @@ class ChannelLog:
     lost_seq: int = 0
     entries: deque[Entry] = field(default_factory=deque)
 
-    def after(self, offset: int) -> list[Entry] | None:
+    def after(self, offset: int, limit: int | None = None) -> list[Entry] | None:
         """Entries with a greater offset, oldest first, or None when some of them are gone."""
         count = self.top - offset
         if not 0 <= count <= len(self.entries):
             return None
-        if count == len(self.entries):
-            return list(self.entries)
+        if limit is not None and count > limit:
+            start = len(self.entries) - count
+            return list(itertools.islice(self.entries, start, start + limit))
         newest = reversed(self.entries)
         found = [next(newest) for _ in range(count)]
         found.reverse()
@@ -139,12 +141,10 @@ class Journal:
         if log is None:
             log = ChannelLog(entry.position.epoch, self._retention(entry.channel), top=entry.position.offset - 1)
             self.channels[entry.channel] = log
-        else:
-            self.channels.move_to_end(entry.channel)
         self.seq = entry.seq
-        log.top = entry.position.offset
-        log.last_seq = entry.seq
-        log.last_at = entry.at
+        if entry.seq > log.last_seq:  # not one that an earlier run wrote: what was restored knows of it already
+            log.top, log.last_seq, log.last_at = entry.position.offset, entry.seq, entry.at
+            self.channels.move_to_end(entry.channel)
         log.entries.append(entry)
         self._order[entry.seq] = entry
         self.size_bytes += entry.size_bytes
@@ -180,31 +180,37 @@ class Journal:
 
     # ── reading ──
 
-    def missed(self, pattern: Pattern, since: Position) -> list[Entry] | None:
-        """What was published to `pattern` after `since`, oldest first; None when that cannot be told for sure."""
+    def missed(self, pattern: Pattern, since: Position, limit: int | None = None) -> list[Entry] | None:
+        """What was published to `pattern` after `since`, oldest first; None when that cannot be told for sure.
+
+        Where `limit` is given, the first so many.
+        """
         if pattern.is_prefix:
-            return self._missed_by_prefix(pattern, since)
+            return self._missed_by_prefix(pattern, since, limit)
         log = self.channels.get(pattern.stem)
         if log is None:
             return [] if since == self.top(pattern.stem) else None
         if since.epoch != log.epoch:
             return None
-        return log.after(since.offset)
+        return log.after(since.offset, limit)
 
-    def _missed_by_prefix(self, pattern: Pattern, since: Position) -> list[Entry] | None:
+    def _missed_by_prefix(self, pattern: Pattern, since: Position, limit: int | None) -> list[Entry] | None:
         if since.epoch != self.epoch or since.offset > self.seq or since.offset < self.forgotten_seq:
             return None
-        if any(log.lost_seq > since.offset and pattern.matches(name) for name, log in self.channels.items()):
-            return None
-        found = []
-        for seq in reversed(self._order):
-            if seq <= since.offset:
+        for name, log in reversed(self.channels.items()):
+            if log.last_seq <= since.offset:  # so it is for all before it: the longest unpublished come first
                 break
-            entry = self._order[seq]
-            if pattern.matches(entry.channel):
-                found.append(entry)
-        found.reverse()
-        return found
+            if log.lost_seq > since.offset and pattern.matches(name):
+                return None
+        matching = (entry for entry in self._after(since.offset) if pattern.matches(entry.channel))
+        return list(itertools.islice(matching, limit))
+
+    def _after(self, seq: int) -> Iterator[Entry]:
+        """Entries after a place in the journal, oldest first; where there are few holes, without a walk to them."""
+        if self.seq - seq < 2 * len(self._order):
+            numbers = (self._order.get(number) for number in range(seq + 1, self.seq + 1))
+            return (entry for entry in numbers if entry is not None)
+        return (entry for number, entry in self._order.items() if number > seq)
 
     def journal_position(self, channel: str, position: Position) -> Position | None:
         """The place in the journal of a publication known by its channel and position, or None when it is gone."""
