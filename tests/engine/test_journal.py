@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -148,6 +150,39 @@ def test_a_channel_that_was_forgotten_may_have_been_anybodys() -> None:
 
     for offset, known in [(0, False), (1, False), (2, False), (3, True)]:
         assert (journal.missed(ALL, Position(journal.epoch, offset)) is not None) is known
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 10])
+def test_what_was_missed_comes_in_parts(limit: int) -> None:
+    journal = make_journal(sizes={"x": 1})
+    fill(journal, "abxaabxb" + "x" * 30 + "b")  # holes, few at first and then more than there are entries
+    everything = places(journal.missed(parse_pattern("b*"), Position(journal.epoch, 0)))
+
+    for name, epoch in [("b*", journal.epoch), ("b", f"{journal.epoch}.1")]:
+        pattern, found, cursor = parse_pattern(name), list[Entry](), Position(epoch, 0)
+        while part := journal.missed(pattern, cursor, limit):
+            assert len(part) <= limit
+            found += part
+            cursor = Position(cursor.epoch, part[-1].seq) if pattern.is_prefix else part[-1].position
+        assert places(found) == everything == [("b", n) for n in range(1, 5)]
+
+
+def test_a_late_place_is_found_without_a_walk_through_the_journal() -> None:
+    """A slow reader comes back for every few frames: were each time a walk, one of them would take a whole core."""
+    journal = make_journal(size=5000)
+    fill(journal, "ab" * 2000)
+    walks = 0
+
+    class Counting(OrderedDict[int, Entry]):
+        def items(self) -> Any:
+            nonlocal walks
+            walks += 1
+            return super().items()
+
+    journal._order = Counting(journal._order)
+
+    assert places(journal.missed(ALL, Position(journal.epoch, 3990), 2)) == [("a", 1996), ("b", 1996)]
+    assert walks == 0
 
 
 # ── from a publication to its place in the journal ──

@@ -144,6 +144,20 @@ async def test_a_loss_is_remembered_over_a_restart(engines: Engines) -> None:
     assert journal.missed(A, results[0].position) is None
 
 
+async def test_a_loss_is_remembered_where_other_channels_still_have_something(engines: Engines) -> None:
+    """After a restart, too, the channels are in the order of their last publication, kept or not."""
+    engine = await engines.start(sizes={"a": 0})
+    await publish(engine, "b", "a")
+    await tidy(engine)
+    await engines.crash()
+
+    journal = (await engines.start(sizes={"a": 0})).journal
+
+    assert list(journal.channels) == ["b", "a"]
+    assert journal.missed(ALL, at(journal, 1)) is None
+    assert journal.missed(ALL, at(journal, 2)) == []
+
+
 async def test_a_forgotten_channel_is_remembered_as_a_loss_over_a_restart(engines: Engines) -> None:
     """Its rows are gone; a wildcard must still not be told that it has missed nothing."""
     engine = await engines.start(ttl_s=1, channel_ttl_s=1)

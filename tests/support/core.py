@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -35,10 +37,11 @@ def make_message(channel: str, payload: Any = None, *, message_id: str | None = 
 def make_journal(
     *, size: int = 1000, ttl_s: float = 3600, max_bytes: int = 1 << 24, channel_ttl_s: float = 86_400,
     idempotency_window_s: float = 300, max_channels: int = 1000, idempotency_max_ids: int = 1000,
+    sizes: Mapping[str, int] = MappingProxyType({}),
 ) -> Journal:  # fmt: skip
-    """An empty journal; every channel has the same retention."""
+    """An empty journal; every channel has the same retention, but for those in `sizes`."""
     return Journal(
-        retention=lambda _channel: Retention(size, ttl_s),
+        retention=lambda channel: Retention(sizes.get(channel, size), ttl_s),
         max_bytes=max_bytes,
         channel_ttl_s=channel_ttl_s,
         idempotency_window_s=idempotency_window_s,
