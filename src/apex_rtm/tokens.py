@@ -91,11 +91,11 @@ class TokenVerifier:
 
     def _identity(self, claims: dict[str, Any]) -> Identity:
         user, session_id, channels = claims["sub"], claims.get("sid"), claims.get("channels", [])
-        if not isinstance(user, str) or not user:
+        if not _is_text(user) or not user:
             raise Refused("unauthorized", "the token is refused: sub must be a user name")
-        if session_id is not None and not isinstance(session_id, str | int):
+        if session_id is not None and not isinstance(session_id, int) and not _is_text(session_id):
             raise Refused("unauthorized", "the token is refused: sid must be text")
-        if not isinstance(channels, list) or not all(isinstance(name, str) and name for name in channels):
+        if not isinstance(channels, list) or not all(_is_text(name) and name for name in channels):
             raise Refused("unauthorized", "the token is refused: channels must be an array of names")
         if len(channels) > MAX_GRANTS:
             raise Refused("unauthorized", f"the token is refused: more than {MAX_GRANTS} channels")
@@ -116,6 +116,17 @@ class TokenVerifier:
             raise Refused("unauthorized", f"the token is refused: exp is over {self._max_ttl_s:.0f} s away")
         if max(claims.get("iat", 0), claims.get("nbf", 0)) > now + self._leeway_s:
             raise Refused("unauthorized", "the token is refused: iat or nbf is in the future, compare the clocks")
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether a claim is text that can be sent on: half a surrogate pair is a str, but not UTF-8."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_time(value: object) -> bool:
