@@ -49,7 +49,7 @@ def test_no_key_token_or_payload_reaches_the_log_or_an_answer(tmp_path: Path, lo
     forged = make_token("KING", secret="another secret of thirty-two bytes")
     url = f"/?token={token}&channel=app:1".encode()
     answers: list[bytes] = []
-    with run_server(tmp_path, **SECURED, log_level="debug", log_format=log_format) as server:
+    with run_server(tmp_path, **SECURED, log_level="debug", log_format=log_format, close_timeout_s=0.2) as server:
         key, bearer = f"X-API-Key: {API_KEY}\r\n".encode(), f"Authorization: Bearer {API_KEY}\r\n".encode()
         payload = b'{"channel":"app:1","payload":"the-payload","meta":{"a":"the-meta"}}'
         answers.append(ask(server.port, *post(b"/api/broadcast", payload, key)).body)
