@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from apex_rtm.oracle_settings import OracleSettings
 from apex_rtm.settings import PREFIX, Settings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
@@ -19,14 +20,23 @@ HEAD = f"""<!-- written by tools/settings_page.py, do not edit -->
 # Settings
 
 Each setting can be given as a flag (`--max-frame-bytes`), as a variable (`{PREFIX}MAX_FRAME_BYTES`) or in the TOML
-file that `--config` or `{PREFIX}CONFIG` names (`max_frame_bytes = 65536`); the first of these wins. `api_keys` and
-`jwt_secret` are never flags, because every user of the machine can read a command line. Lists are comma separated in
+file that `--config` or `{PREFIX}CONFIG` names (`max_frame_bytes = 65536`); the first of these wins. `api_keys`,
+`jwt_secret`, `oracle_password` and `oracle_wallet_password` are never flags, because every user of the machine can read a
+command line. Lists are comma separated in
 variables.
 
 `apex-rtm check-config` prints what is in force, with secrets hidden, and names every mistake at once.
 
-| setting | default | what it is for |
+"""
+TABLE = """| setting | default | what it is for |
 |---|---|---|
+"""
+ORACLE = """
+## Oracle
+
+For `apex-rtm serve` with a relay inside, for `apex-rtm relay` and for `apex-rtm db`; [relay.md](relay.md) says when to
+use which. Needs `pip install 'apex-rtm[oracle]'`.
+
 """
 TAIL = """
 ## Namespaces
@@ -45,11 +55,13 @@ presence = true           # subscribers may see who else is there; default: fals
 
 def page() -> str:
     """Build the page."""
-    rows = [
-        f"| `{name}` | {_default(field.get_default(call_default_factory=False))} | {field.description} |"
+    rows = {
+        name: f"| `{name}` | {_default(field.get_default(call_default_factory=False))} | {field.description} |\n"
         for name, field in Settings.model_fields.items()
-    ]
-    return HEAD + "\n".join(rows) + "\n" + TAIL
+    }
+    own = "".join(row for name, row in rows.items() if name not in OracleSettings.model_fields)
+    oracle = "".join(rows[name] for name in OracleSettings.model_fields)
+    return HEAD + TABLE + own + TAIL + ORACLE + TABLE + oracle
 
 
 def _default(value: Any) -> str:

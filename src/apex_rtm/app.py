@@ -31,6 +31,9 @@ from apex_rtm.limits import ConnectionQuota
 from apex_rtm.log import get_logger
 from apex_rtm.presence import Presence
 from apex_rtm.publish import Publisher
+from apex_rtm.relay.make import make_relay_thread
+from apex_rtm.relay.store import OutboxStore
+from apex_rtm.relay.thread import RelayThread
 from apex_rtm.revocations import Revocations
 from apex_rtm.session import Session, SessionLimits, Surroundings
 from apex_rtm.settings import Namespace, Settings
@@ -56,10 +59,11 @@ class Parts:
     gateway: Gateway
     intake: Intake
     config: Config
+    relay: RelayThread | None
 
 
-def compose(settings: Settings, clock: Clock | None = None) -> Parts:
-    """Build every part and connect them, from the log outwards."""
+def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore | None = None) -> Parts:
+    """Build every part and connect them, from the log outwards. `outbox` is for tests without an Oracle database."""
     clock = clock or SystemClock()
     engine = _make_engine(settings, clock)
     revocations = Revocations(keep_s=settings.max_token_ttl_s + settings.clock_leeway_s)
@@ -112,7 +116,10 @@ def compose(settings: Settings, clock: Clock | None = None) -> Parts:
         timeout_graceful_shutdown=int(settings.drain_timeout_s) or 1,
         backlog=4096,
     )
-    return Parts(settings, engine, hub, gateway, intake, config)
+    relay = None
+    if outbox is not None or settings.oracle_dsn is not None:
+        relay = make_relay_thread(settings, publisher, clock, outbox)
+    return Parts(settings, engine, hub, gateway, intake, config, relay)
 
 
 def _make_engine(settings: Settings, clock: Clock) -> Engine:
@@ -281,9 +288,9 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
+async def serve(settings: Settings, on_ready: Callable[[str], None], outbox: OutboxStore | None = None) -> None:
     """Run until SIGTERM or SIGINT. `on_ready` gets the base URL. Raises ConfigurationError when it cannot start."""
-    parts = compose(settings)
+    parts = compose(settings, outbox=outbox)
     listener = bind(settings)
     try:
         async with running(parts):
@@ -303,9 +310,13 @@ async def running(parts: Parts) -> AsyncIterator[None]:
     for revocation in parts.engine.revocations():
         parts.hub.revocations.add(revocation)
     tasks = [asyncio.create_task(work) for work in _clockwork(parts)]
+    if parts.relay is not None:
+        parts.relay.start()
     try:
         yield
     finally:
+        if parts.relay is not None:
+            await parts.relay.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

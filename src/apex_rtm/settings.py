@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from apex_rtm.errors import ConfigurationError
+from apex_rtm.oracle_settings import OracleSettings, oracle_problems
 
 PREFIX: Final = "APEX_RTM_"
 MIN_SECRET_BYTES: Final = 32
@@ -56,7 +57,7 @@ class Namespace(BaseModel):
     presence: bool = False
 
 
-class Settings(BaseModel):
+class Settings(OracleSettings):
     """All settings, checked. Make one with `load_settings`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -175,7 +176,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> Settings:
-        problems = list(_mode_problems(self))
+        problems = _mode_problems(self) + oracle_problems(self)
         if self.outbox_max_bytes < self.max_message_bytes:
             problems.append("outbox_max_bytes: must not be below max_message_bytes, or one message closes every reader")
         if self.max_body_bytes < self.max_message_bytes:
