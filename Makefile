@@ -23,8 +23,8 @@ node:
 .work:
 	@mkdir -p .work
 
-demo: setup ## the main job on this machine: open http://127.0.0.1:3000/demo
-	@$(BIN)/apex-rtm serve --demo
+demo: setup .work ## the main job on this machine: open http://127.0.0.1:3000/demo
+	@$(BIN)/apex-rtm serve --demo --data-dir .work/demo
 
 check: dev .work ## format, types, layers, unit tests: under a minute
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check --quiet .
