@@ -14,6 +14,20 @@ from tools.plsql.world import World, read_world, roots
 SAMPLES = Path(__file__).with_name("samples")
 
 
+CHECKS_OF = {
+    "structure": ("signatures", "ends", "sizes"),
+    "names": ("names",),
+    "sql_names": ("names",),
+    "conduct": ("conduct",),
+    "errors": ("errors",),
+    "naming": ("naming",),
+    "secrets": ("secrets",),
+    "mle": ("mle",),
+    "uninstall": ("uninstall",),
+}
+"""The checks that the faults of a file are for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One change to one file, and what has to be said of it: the rule, words of the message, and where (``at``)."""
@@ -24,6 +38,7 @@ class Fault:
     rule: str
     words: str
     at: str
+    group: str
 
     @property
     def id(self) -> str:
@@ -37,7 +52,7 @@ def faults() -> list[Fault]:
         for entry in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]:
             new = entry["new"] * entry.get("repeat", 1) + (entry["old"] if entry.get("keep") else "")
             at = entry.get("at", entry["file"])
-            found.append(Fault(entry["file"], entry["old"], new, entry["rule"], entry["words"], at))
+            found.append(Fault(entry["file"], entry["old"], new, entry["rule"], entry["words"], at, path.stem))
     return found
 
 
@@ -53,8 +68,8 @@ def plant(folder: Path, *changes: tuple[str, str, str]) -> World:
 
 
 def findings_of(folder: Path, fault: Fault) -> list[Finding]:
-    """What the checks say of the samples with one fault."""
-    return run_checks(plant(folder, (fault.file, fault.old, fault.new)))
+    """What the check in whose file the fault stands says of the samples with that fault."""
+    return run_checks(plant(folder, (fault.file, fault.old, fault.new)), *CHECKS_OF[fault.group])
 
 
 def assert_found(findings: list[Finding], fault: Fault) -> None:

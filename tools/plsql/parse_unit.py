@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tools.plsql.finding import SourceError
 from tools.plsql.lexer import END, STRING, tokenize
 from tools.plsql.parse_statement import StatementParser
@@ -37,9 +39,9 @@ _OPTION_WORDS = (
 class UnitParser(StatementParser):
     """Reads one unit: package, package body, subprogram, trigger, type or anonymous block."""
 
-    def __init__(self, piece: Piece) -> None:
-        super().__init__(tokenize(piece.text, piece.line))
-        self.path = piece.path
+    def __init__(self, text: str, path: str, line: int) -> None:
+        super().__init__(tokenize(text, line))
+        self.path = path
 
     def unit(self) -> Unit:
         """Take the unit; something after its end is an error.
@@ -329,17 +331,18 @@ class UnitParser(StatementParser):
 
 
 def parse_unit(piece: Piece) -> Unit:
-    """The syntax tree of one PL/SQL piece.
+    """The syntax tree of one PL/SQL piece; nobody may change it, for it is kept and given to all who ask.
 
     Raises:
         SourceError: with the line where the structure broke.
     """
-    return UnitParser(piece).unit()
+    return parse_text(piece.text, piece.path, piece.line)
 
 
+@lru_cache(maxsize=512)
 def parse_text(text: str, path: str = "text", line: int = 1) -> Unit:
     """The syntax tree of a unit given as text."""
-    return parse_unit(Piece("plsql", text, path, line))
+    return UnitParser(text, path, line).unit()
 
 
 def call_specification(foreign: str) -> tuple[str, str | None, str] | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tools.plsql.catalogue import language
 from tools.plsql.finding import SourceError
-from tools.plsql.lexer import BIND, END, NUMBER, QUOTED, STRING, WORD, Token
+from tools.plsql.lexer import BIND, NUMBER, QUOTED, STRING, WORD, Token
 from tools.plsql.parse_expression import ExpressionParser
 from tools.plsql.resolve import VALUE, Resolver
 from tools.plsql.scope import Scope
@@ -42,7 +42,10 @@ class SqlNames:
     def faults(self, tokens: list[Token], scope: Scope) -> Iterator[tuple[int, str]]:
         """(line, message) for every name that means nothing."""
         statement = _Statement(tokens, self._is_relation)
-        yield from _counts(tokens)
+        try:
+            yield from _counts(tokens)
+        except SourceError as error:
+            yield error.line, error.message
         yield from _shapes(tokens)
         at = 0
         while at < len(tokens):
@@ -104,8 +107,7 @@ class SqlNames:
         self, tokens: list[Token], at: int, scope: Scope, statement: _Statement
     ) -> Iterator[tuple[int, str]]:
         """Read a reference with the parser of expressions, and ask what it means; arguments are asked by themselves."""
-        last = tokens[-1]
-        parser = ExpressionParser([*tokens, Token(END, "", "", last.line, last.end)])
+        parser = ExpressionParser(tokens)
         parser.place = at
         try:
             node = parser.reference()
@@ -135,8 +137,8 @@ class SqlNames:
 
 def _counts(tokens: list[Token]) -> Iterator[tuple[int, str]]:
     """Faults where a statement gives more or fewer values than it takes."""
-    stream = Stream([*tokens, Token(END, "", "", tokens[-1].line, tokens[-1].end)]) if tokens else Stream([])
-    if tokens and stream.accept("insert", "into"):
+    stream = Stream(tokens)
+    if stream.accept("insert", "into"):
         stream.until("(", "values", "select")
         if stream.at("("):
             columns = split_commas(stream.parenthesized())
@@ -144,7 +146,7 @@ def _counts(tokens: list[Token]) -> Iterator[tuple[int, str]]:
                 values = split_commas(stream.parenthesized())
                 if len(columns) != len(values):
                     yield tokens[0].line, f"{len(columns)} columns, {len(values)} values (ORA-00913, ORA-00947)"
-    elif tokens and stream.accept("select") and _has_into(tokens):
+    elif stream.accept("select") and _has_into(tokens):
         items = split_commas(stream.until("into", "bulk"))
         if stream.accept("into"):
             targets = split_commas(stream.until("from"))
@@ -171,7 +173,7 @@ _BEFORE_VALUES = (",", "(", "+", "-", "*", "/", "||")
 
 def _inside(tokens: list[Token], at: int) -> list[Token]:
     """The tokens in the parentheses that open at ``at``; nothing where they hold a query."""
-    stream = Stream([*tokens, Token(END, "", "", tokens[-1].line, tokens[-1].end)])
+    stream = Stream(tokens)
     stream.place = at
     try:
         inside = stream.parenthesized()

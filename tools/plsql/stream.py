@@ -21,7 +21,10 @@ class Stream:
     """Tokens with a place. Parsers ask ``at``, take with ``accept`` and insist with ``expect``."""
 
     def __init__(self, tokens: list[Token]) -> None:
-        self.tokens = tokens
+        last = tokens[-1] if tokens else Token(END, "", "", 1, 0)
+        # Tokens cut out of a statement have no end of their own.
+        self.tokens = tokens if last.kind == END else [*tokens, Token(END, "", "", last.line, last.end)]
+        self.tokens = self.tokens or [last]
         self.place = 0
 
     @property

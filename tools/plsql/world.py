@@ -221,7 +221,10 @@ def select_names(tokens: list[Token]) -> list[str] | None:
     stream = Stream(tokens)
     if not stream.accept("select"):
         return None
-    items = split_commas(stream.until("from"))
+    try:
+        items = split_commas(stream.until("from"))
+    except SourceError:
+        return None  # the statement is broken; the grammar says so
     if any(not item or item[-1].kind not in (WORD, QUOTED) for item in items):
         return None
     return [item[-1].low for item in items]
