@@ -5,6 +5,10 @@ as
   function is_header_safe(p_text in varchar2) return boolean is
     l_code pls_integer;
   begin
+    if lengthb(p_text) <> length(p_text) then
+      -- Before ascii(), whose result for a character of four bytes (an emoji) is too large for a PLS_INTEGER: ORA-01426.
+      return false;
+    end if;
     -- Not a regular expression: what a range such as [!-~] holds depends on NLS_SORT.
     for i in 1 .. nvl(length(p_text), 0) loop
       l_code := ascii(substr(p_text, i, 1));
