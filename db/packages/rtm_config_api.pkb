@@ -97,9 +97,12 @@ as
   end refuse_url;
 
   function clean_url(p_url in varchar2) return varchar2 is
-    -- No user, query or fragment can match, so nothing can follow the path that the transport appends.
-    c_form     constant varchar2(100) := '^https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?(/[a-z0-9._~/-]*)?$';
-    c_loopback constant varchar2(100) := '^http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?(/.*)?$';
+    -- No user, query or fragment can match, so nothing can follow the path that the transport appends. Classes, not
+    -- ranges: what [a-z] holds depends on NLS_SORT, and in an alphabet that ends before y it would refuse good hosts.
+    c_port     constant varchar2(30) := '(:[[:digit:]]{1,5})?';
+    c_form     constant varchar2(200) :=
+      '^https?://([[:alnum:].-]+|\[[[:xdigit:]:.]+\])' || c_port || '(/[[:alnum:]._~/-]*)?$';
+    c_loopback constant varchar2(200) := '^http://(localhost|127\.0\.0\.1|\[::1\])' || c_port || '(/.*)?$';
     l_url varchar2(4000);
   begin
     if p_url is null or lengthb(p_url) > 2000 then
@@ -142,7 +145,10 @@ as
     p_most  in pls_integer
   ) is
   begin
-    if not regexp_like(p_value, '^[0-9]{1,9}$') or to_number(p_value) not between p_least and p_most then
+    if rtrim(p_value, '0123456789') is not null
+       or length(p_value) > 9
+       or to_number(p_value) not between p_least and p_most
+    then
       refuse(p_name => p_name, p_reason => 'must be a whole number from ' || p_least || ' to ' || p_most);
     end if;
   end require_number;
