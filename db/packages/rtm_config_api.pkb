@@ -236,11 +236,14 @@ as
       coalesce(sys_context('APEX$SESSION', 'APP_USER'), sys_context('USERENV', 'SESSION_USER'));
   begin
     require_known(p_name => p_name);
-    if p_value is null then
+    if p_value is not null then
+      l_value := checked(p_name => p_name, p_value => p_value);
+    end if;
+    if l_value is null then
+      -- After the check as well: a list of URLs that has nothing but spaces is empty, and the column takes no null.
       delete from rtm_config where name = p_name;
       return;
     end if;
-    l_value := checked(p_name => p_name, p_value => p_value);
     if lengthb(l_value) > c_value_max_bytes then
       refuse(p_name => p_name, p_reason => 'must have at most ' || c_value_max_bytes || ' bytes');
     end if;
