@@ -354,7 +354,7 @@ def test_the_time_grows_with_the_length_and_not_with_its_square(unit: bytes) -> 
 
 
 def test_a_batch_is_split_without_looking_into_its_messages() -> None:
-    parts = decode_batch(b'{"messages":[{"channel":"a"}, 5 ,{"channel":5}],"other":1}')
+    parts = decode_batch(b'{"messages":[{"channel":"a"}, 5 ,{"channel":5}],"other":1}', 1000)
 
     assert [bytes(part) for part in parts] == [b'{"channel":"a"}', b"5", b'{"channel":5}']
     assert decode_message(parts[0]).channel == "a"
@@ -369,7 +369,7 @@ def test_a_batch_is_split_without_looking_into_its_messages() -> None:
 )  # fmt: skip
 def test_what_is_no_batch_is_refused(body: bytes, code: str) -> None:
     with pytest.raises(Refused) as caught:
-        decode_batch(body)
+        decode_batch(body, 1000)
 
     assert caught.value.code == code
 

@@ -17,6 +17,8 @@ MAX_EVENT_NAME_CHARACTERS: Final = 130
 MAX_ID_CHARACTERS: Final = 128
 _NULL: Final = msgspec.Raw(b"null")
 
+_USUAL_COMMAS: Final = 100  # in a message of a batch; with more than that for each, the items are counted first
+
 T = TypeVar("T")
 
 
@@ -73,12 +75,36 @@ def decode_message(body: bytes | msgspec.Raw) -> Message:
     return message
 
 
-def decode_batch(body: bytes) -> list[msgspec.Raw]:
-    """Split a batch whose JSON `check_json` has passed. Raises Refused (bad_request)."""
+def decode_batch(body: bytes, max_messages: int) -> list[msgspec.Raw]:
+    """Split a batch whose JSON `check_json` has passed. Raises Refused (bad_request, too_large)."""
+    too_large = Refused("too_large", f"a batch has at most {max_messages} messages (max_batch_messages)")
+    if body.count(b",") > _USUAL_COMMAS * max_messages and _has_more_items(body, max_messages):
+        raise too_large
     try:
-        return _decode_batch(body or b"{}").messages
+        parts = _decode_batch(body or b"{}").messages
     except msgspec.DecodeError as error:
         raise _refusal(error) from error
+    if len(parts) > max_messages:
+        raise too_large
+    return parts
+
+
+def _has_more_items(body: bytes, most: int) -> bool:
+    """Count what stands in the list of a batch, as far as `most`.
+
+    `[0,0,0,…` has millions of items in few megabytes, and splitting them takes thirty times the memory.
+    """
+    depth = commas = 0
+    for found in _BRACKET_OR_COMMA.finditer(body):
+        if found.lastindex == 1:
+            depth += 1
+        elif found.lastindex == 2:
+            depth -= 1
+        elif found.lastindex == 3 and depth == 2:
+            commas += 1
+            if commas >= most:
+                return True
+    return False
 
 
 def decode_request(body: bytes, kind: type[T], *, max_depth: int) -> T:
@@ -99,10 +125,12 @@ def _refusal(error: msgspec.DecodeError) -> Refused:
 # ── JSON that every browser can read back ──
 
 # Numbers that do not match stay below 10^299 and fit a double; those that do are looked at one by one.
-_LARGE_NUMBER: Final = re.compile(rb"[0-9]{200}|[eE]\+?[0-9]{3}")
+# A run of digits is tried from its start only: from each of its digits, 8 MB of them would hold the server for seconds.
+_LARGE_NUMBER: Final = re.compile(rb"(?<![0-9])[0-9]{200}|[eE]\+?[0-9]{3}")
 # An unclosed string is taken to the end: were it skipped, each quote inside would start the scan anew (quadratic).
-_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-_BRACKET: Final = re.compile(rb"[\[{\]}]")
+_STRING: Final = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
+_BRACKET: Final = re.compile(_STRING + rb"|([\[{])|([\]}])", re.DOTALL)
+_BRACKET_OR_COMMA: Final = re.compile(_BRACKET.pattern + rb"|(,)", re.DOTALL)
 
 
 def check_json(body: bytes, *, max_depth: int) -> None:
@@ -125,8 +153,10 @@ def check_json(body: bytes, *, max_depth: int) -> None:
 def _check_depth(body: bytes, max_depth: int) -> None:
     # Done on the text, in time linear in its length: a parser that recurses could be made to fall over first.
     depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub(b"", body)):
-        depth += 1 if bracket in b"[{" else -1
+    for found in _BRACKET.finditer(body):
+        if found.lastindex is None:  # a string
+            continue
+        depth += 1 if found.lastindex == 1 else -1
         if depth > max_depth:
             raise Refused("invalid_json", f"JSON is nested deeper than {max_depth}")
 

@@ -41,9 +41,7 @@ class Publisher:
     async def publish_batch(self, body: bytes) -> list[Published | RtmError]:
         """Publish many messages; one result each, in order. Raises Refused when the batch itself is wrong."""
         check_json(body, max_depth=self._max_json_depth)
-        parts = decode_batch(body)
-        if len(parts) > self._max_batch_messages:
-            raise Refused("too_large", f"a batch has at most {self._max_batch_messages} messages (max_batch_messages)")
+        parts = decode_batch(body, self._max_batch_messages)
         self._check_rate(len(parts))
         decoded = [self._decode(part) for part in parts]
         good: Sequence[Message] = [message for message in decoded if isinstance(message, Message)]
