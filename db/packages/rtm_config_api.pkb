@@ -42,14 +42,15 @@ as
 
   function is_secret(p_name in varchar2) return boolean is
   begin
-    return p_name in (c_api_key, c_token_secret, c_wallet_password);
+    -- The proxy too: UTL_HTTP takes user:password@host for it.
+    return p_name in (c_api_key, c_token_secret, c_wallet_password, c_proxy);
   end is_secret;
 
   function is_known(p_name in varchar2) return boolean is
   begin
     return default_of(p_name => p_name) is not null
       or is_secret(p_name => p_name)
-      or p_name in (c_base_url, c_allowed_base_urls, c_wallet_path, c_proxy);
+      or p_name in (c_base_url, c_allowed_base_urls, c_wallet_path);
   end is_known;
 
   procedure require_known(p_name in varchar2) is

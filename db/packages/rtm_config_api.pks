@@ -5,7 +5,8 @@ as
    * The stored configuration (table RTM_CONFIG). Grant this package to nobody: it belongs to the owning schema, which
    * is the only one that may change where messages go. Nothing here commits; the caller does.
    *
-   * Secrets (api_key, token_secret, wallet_password) can be set here and are read by RTM_SECRET alone.
+   * Secrets (api_key, token_secret, wallet_password, and proxy, which may carry a password) can be set here and are read
+   * by RTM_SECRET alone.
    */
   subtype t_name is varchar2(30 char);
 

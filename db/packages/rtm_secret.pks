@@ -9,7 +9,7 @@ as
    */
 
   /**
-   * @param p_name rtm_config_api.c_api_key, c_token_secret or c_wallet_password
+   * @param p_name rtm_config_api.c_api_key, c_token_secret, c_wallet_password or c_proxy
    * @return the stored value, or null
    */
   function stored_value(p_name in varchar2) return varchar2;

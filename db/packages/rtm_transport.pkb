@@ -130,7 +130,7 @@ as
     utl_http.get_transfer_timeout(timeout => po_before.timeout_s);
     utl_http.get_follow_redirect(max_redirects => po_before.redirects);
     utl_http.get_response_error_check(enable => po_before.raises_on_status);
-    po_before.is_proxy_changed := rtm_config_api.get_value(p_name => rtm_config_api.c_proxy) is not null;
+    po_before.is_proxy_changed := rtm_secret.stored_value(p_name => rtm_config_api.c_proxy) is not null;
     if po_before.is_proxy_changed then
       utl_http.get_proxy(proxy => po_before.proxy, no_proxy_domains => po_before.no_proxy_domains);
     end if;
@@ -144,7 +144,7 @@ as
     utl_http.set_response_error_check(enable => false);
     if p_before.is_proxy_changed then
       utl_http.set_proxy(
-        proxy            => rtm_config_api.get_value(p_name => rtm_config_api.c_proxy),
+        proxy            => rtm_secret.stored_value(p_name => rtm_config_api.c_proxy),
         no_proxy_domains => p_before.no_proxy_domains
       );
     end if;
