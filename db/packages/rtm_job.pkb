@@ -1,9 +1,10 @@
 create or replace package body rtm_job
 as
   -- A bit less than the job's interval: the next run begins where this one ends.
-  c_run_s          constant pls_integer := 55;
-  c_purge_rows     constant pls_integer := 10000;
-  c_max_back_off_s constant pls_integer := 64;
+  c_run_s           constant pls_integer := 55;
+  c_purge_rows      constant pls_integer := 10000;
+  c_max_back_off_s  constant pls_integer := 64;
+  c_error_max_bytes constant pls_integer := 4000;
 
   -- Codes by which the server says that the message is not at fault (docs/protocol.md, section 9).
   c_not_now constant varchar2(100) := ' unavailable rate_limited limit_exceeded internal timeout ';
@@ -46,12 +47,13 @@ as
   end note_success;
 
   procedure note_failure(p_error in varchar2) is
+    l_error    rtm_outbox_drain.last_error%type := substrb(p_error, 1, c_error_max_bytes);
     l_failures rtm_outbox_drain.failures%type;
     l_wait_s   pls_integer;
   begin
     update rtm_outbox_drain
        set failures = failures + 1,
-           last_error = substrb(p_error, 1, 4000),
+           last_error = l_error,
            last_error_at = systimestamp,
            drained_by = c_source
      where id = 1
@@ -114,12 +116,15 @@ as
     l_status    rtm_outbox.status%type :=
       case when l_is_parked then rtm_outbox_api.c_parked else rtm_outbox_api.c_pending end;
     l_wait_s    pls_integer := back_off_s(p_failures => l_attempts);
+    -- Cut before the statement: a code and a long message are more than 4000 bytes, which SQL does not take (ORA-01461).
+    -- Then the row could not be marked, and the job would send and fail with it for ever.
+    l_error     rtm_outbox.error%type := substrb(p_error, 1, c_error_max_bytes);
   begin
     update rtm_outbox
        set status = l_status,
            attempts = l_attempts,
            next_attempt_at = systimestamp + numtodsinterval(l_wait_s, 'SECOND'),
-           error = substrb(p_error, 1, 4000)
+           error = l_error
      where id = p_row.id;
     log_row(
       p_row    => p_row,

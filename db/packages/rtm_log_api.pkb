@@ -34,8 +34,16 @@ as
     p_duration_ms  in number,
     p_message_id   in varchar2
   ) is
-    l_status  rtm_log.status%type := status_of(p_status => p_status, p_error => p_error);
-    l_payload rtm_log.payload%type;
+    l_status     rtm_log.status%type := status_of(p_status => p_status, p_error => p_error);
+    l_payload    rtm_log.payload%type;
+    -- Cut here and not in the statement: SQL takes no VARCHAR2 of more than 4000 bytes, not even to shorten it
+    -- (ORA-01461), and the row that tells of a channel that is too long would be the one that is missing.
+    l_source     varchar2(64 char) := nvl(substr(p_source, 1, 64), 'UNKNOWN');
+    l_channel    varchar2(500 char) := substr(p_channel, 1, c_channel_characters);
+    l_event_name varchar2(130 char) := substr(p_event_name, 1, 130);
+    l_message_id varchar2(128 char) := substr(p_message_id, 1, 128);
+    l_extra_info varchar2(4000) := substrb(p_extra_info, 1, c_text_max_bytes);
+    l_error      varchar2(4000) := substrb(p_error, 1, c_text_max_bytes);
   begin
     if not is_wanted(p_status => l_status) then
       return;
@@ -47,17 +55,17 @@ as
       source, channel, event_name, message_id, status, http_status, duration_ms,
       payload_characters, payload, extra_info, error, app_user
     ) values (
-      nvl(substr(p_source, 1, 64), 'UNKNOWN'),
-      substr(p_channel, 1, c_channel_characters),
-      substr(p_event_name, 1, 130),
-      substr(p_message_id, 1, 128),
+      l_source,
+      l_channel,
+      l_event_name,
+      l_message_id,
       l_status,
       p_http_status,
       round(p_duration_ms),
       dbms_lob.getlength(p_payload_json),
       l_payload,
-      substrb(p_extra_info, 1, c_text_max_bytes),
-      substrb(p_error, 1, c_text_max_bytes),
+      l_extra_info,
+      l_error,
       substr(sys_context('APEX$SESSION', 'APP_USER'), 1, 255)
     );
   end insert_row;

@@ -48,6 +48,7 @@ as
   end ring;
 
   procedure enqueue(p_publication in rtm_message.t_publication, p_source in varchar2) is
+    l_source rtm_outbox.source%type := substr(p_source, 1, 64);
   begin
     begin
       insert into rtm_outbox (message_id, channel, event_name, payload, meta, source)
@@ -57,7 +58,7 @@ as
         p_publication.event_name,
         p_publication.payload,
         p_publication.meta,
-        substr(p_source, 1, 64)
+        l_source
       );
     exception
       when others then
