@@ -33,7 +33,8 @@
     try {
       const body = root.atob(String(String(token).split('.')[1]).replace(/-/g, '+').replace(/_/g, '/'));
       const claims = JSON.parse(new TextDecoder().decode(Uint8Array.from(body, (c) => c.charCodeAt(0))));
-      return { owner: JSON.stringify([claims.sub, claims.sid]), grants: ['user:' + claims.sub, ...claims.channels] };
+      const grants = ['user:' + claims.sub].concat(claims.channels || []);
+      return { owner: JSON.stringify([claims.sub, claims.sid]), grants };
     } catch {
       return { owner: '', grants: [] };
     }

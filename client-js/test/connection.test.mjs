@@ -408,6 +408,19 @@ test('a page in the back/forward cache holds no socket and returns with it', asy
   assert.equal(server.connections, 2);
 });
 
+test('a token without channels still has an owner', async () => {
+  const first = await connected({ token: tokenOf('SCOTT') });
+  assert.equal(page.connect({ url: server.url, token: tokenOf('SCOTT', []) }), first);
+  assert.notEqual(page.connect({ url: server.url, token: tokenOf('KING') }), first);
+});
+
+test('Node loads it too, where the global object is the window', async () => {
+  await import('../subscriptions.js');
+  await import('../rtm.js');
+  assert.equal(typeof globalThis.rtm.connect, 'function');
+  delete globalThis.rtm;
+});
+
 test('it runs where there is neither document nor storage', async () => {
   const worker = new Page({ window: { document: undefined, location: undefined, sessionStorage: undefined } });
   const connection = worker.connect({ url: server.url });

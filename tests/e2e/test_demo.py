@@ -223,6 +223,7 @@ async def test_the_pages_of_a_tab_keep_their_positions_apart(browser: Browser, d
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_picture(browser: Browser, demo_server: ServerProcess, scheme: str) -> None:
     async with open_tab(browser, dark=scheme == "dark") as demo:
+        await demo.set_viewport_size({"width": 1280, "height": 860})
         await demo.goto(f"{demo_server.url}/demo")
         first, second = await frames_of(demo)
         await first.fill("#P10_MESSAGE", "Sales were updated")
