@@ -1,12 +1,15 @@
--- For a DBA: what the owning schema needs, once. Run as a user who may grant it (SYS, SYSTEM with DBA; ADMIN on Autonomous):
+-- For a DBA: what the owning schema needs, once. Run as a user who may grant it (SYS, SYSTEM with DBA; ADMIN on Autonomous),
+-- connected to the pluggable database and not to the root:
 --
 --   @00_grants_and_acl.sql RTM rtm.example.com 443
 --
 -- Schema, host of the server, port. Safe to run again. Where the database shall call nobody, because a relay fetches the
--- messages (docs/oracle.md), the network ACL is not needed: pass the host as -.
+-- messages (docs/oracle.md), the network ACL is not needed: pass NONE 0 as host and port.
 --
 -- The schema itself is not created here:
 --   create user rtm identified by "..." default tablespace users quota 1g on users;
+--
+-- (Autonomous has no tablespace USERS: data instead.)
 
 set define on verify off serveroutput on
 whenever sqlerror exit failure rollback
@@ -51,7 +54,7 @@ end;
 
 prompt Network ACL for &rtm_schema to &rtm_host, port &rtm_port
 begin
-  if '&rtm_host' <> '-' then
+  if upper('&rtm_host') <> 'NONE' then
     -- The principal is the schema that owns the packages. It is not the APEX engine's schema: nothing goes through
     -- APEX_WEB_SERVICE. Privilege http is what UTL_HTTP and the JavaScript fetch look for.
     dbms_network_acl_admin.append_host_ace(
@@ -67,7 +70,7 @@ begin
   end if;
 exception
   when dbms_network_acl_admin.ace_already_exists then
-    dbms_output.put_line('the schema may call this host and port already');
+    dbms_output.put_line('no entry was added, see the view DBA_HOST_ACES: ' || sqlerrm);
 end;
 /
 commit;
