@@ -35,6 +35,21 @@ begin
     when others then
       dbms_output.put_line('not granted: execute on sys.utl_http (without it there is no transport, unless PUBLIC has it): ' || sqlerrm);
   end;
+  -- These two are PUBLIC's by default, and taken from PUBLIC where a hardening guide (CIS, STIG) was followed.
+  begin
+    execute immediate
+      'grant execute on sys.dbms_lob to ' || dbms_assert.enquote_name(str => l_schema, capitalize => false);
+  exception
+    when others then
+      dbms_output.put_line('not granted: execute on sys.dbms_lob (needed, unless PUBLIC has it): ' || sqlerrm);
+  end;
+  begin
+    execute immediate
+      'grant execute on sys.dbms_scheduler to ' || dbms_assert.enquote_name(str => l_schema, capitalize => false);
+  exception
+    when others then
+      dbms_output.put_line('not granted: execute on sys.dbms_scheduler (needed, unless PUBLIC has it): ' || sqlerrm);
+  end;
   begin
     execute immediate
       'grant create mle to ' || dbms_assert.enquote_name(str => l_schema, capitalize => false);

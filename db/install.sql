@@ -51,6 +51,8 @@ begin
   need(p_privilege => 'CREATE PROCEDURE');
   need(p_privilege => 'CREATE JOB');
   need_execute(p_object => 'UTL_HTTP');
+  need_execute(p_object => 'DBMS_LOB');
+  need_execute(p_object => 'DBMS_SCHEDULER');
   if l_missing is not null then
     raise_application_error(c_install_failed, 'missing: ' || substr(l_missing, 3) || ' (see 00_grants_and_acl.sql)');
   end if;
