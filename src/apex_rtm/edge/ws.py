@@ -140,6 +140,7 @@ class Connection(asyncio.Protocol):
             for event in self._protocol.events_received():
                 self._on_event(event)
             self._flush()
+            self._check_outbox()  # pongs wait for a slow reader too
         except Exception:  # noqa: BLE001 - whatever it is, it ends this connection only
             _log.exception("connection.failed", ip=self.ip)
             self._transport.abort()
@@ -182,8 +183,8 @@ class Connection(asyncio.Protocol):
         if self._protocol._state is not OPEN:
             return
         self._transport.write(frame)
-        if self._paused and self._transport.get_write_buffer_size() > self._gateway.limits.outbox_max_bytes:
-            self._stall()
+        if self._paused:
+            self._check_outbox()
 
     def close(self, close: Close) -> None:
         """Send the close frame; cut the connection when the peer does not answer in time."""
@@ -286,6 +287,13 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
                 # close() waits until everything is written, for ever if the peer does not read.
                 self._start_timer(self._gateway.limits.close_timeout_s, self._transport.abort)
+
+    def _check_outbox(self) -> None:
+        if not self._paused or self._protocol.state is not OPEN:
+            return
+        if self._transport.get_write_buffer_size() > self._gateway.limits.outbox_max_bytes:
+            self._stall()
+            self._transport.pause_reading()  # whatever it says from now on is not worth an answer
 
     def _end(self, close: Close) -> None:
         if self._conversation is not None:
