@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from tools.conformance.echo import echo_server
+from tools.conformance.echo import serve_edge
 from tools.conformance.report import Outcome, judge, render
 from tools.conformance.suite import Missing, find_python27, install, run
 
@@ -24,7 +24,7 @@ _PAGE: Final = _ROOT / "docs" / "conformance.md"
 async def _measure() -> dict[str, dict[str, Any]]:
     python27 = find_python27()
     wstest = await asyncio.to_thread(install, python27, _WORK / "python2.7")
-    async with echo_server() as port:
+    async with serve_edge() as port:
         return await run(python27, wstest, port, _WORK / "report")
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import uvicorn
 
 from apex_rtm.clock import SystemClock
 from apex_rtm.edge.guard import Proxies
 from apex_rtm.edge.intake import Intake
-from apex_rtm.edge.ws import EdgeLimits, Gateway
+from apex_rtm.edge.ws import Conversation, EdgeLimits, Gateway
 from apex_rtm.limits import ConnectionQuota
 from apex_rtm.peer import Peer
 from apex_rtm.protocol import frame
@@ -56,10 +56,10 @@ class Echo:
         """Nothing is kept."""
 
 
-def echo_gateway(settings: Settings) -> Gateway:
-    """Build the edge as `apex_rtm.app` does, without rates and with `Echo` behind it."""
+def _make_gateway(settings: Settings, converse: Callable[[Peer], Conversation]) -> Gateway:
+    """Build the edge as `apex_rtm.app` does, but without rates."""
     return Gateway(
-        converse=Echo,
+        converse=converse,
         quota=ConnectionQuota(total=0, per_ip=0, per_user=0),
         proxies=Proxies(()),
         limits=EdgeLimits(
@@ -90,8 +90,8 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def echo_server() -> AsyncIterator[int]:
-    """Serve for the time of a `with` block; gives the port."""
+async def serve_edge(converse: Callable[[Peer], Conversation] = Echo) -> AsyncIterator[int]:
+    """Serve a conversation on the edge for the time of a `with` block; gives the port."""
     settings = load_settings({}, {})
     intake = Intake(
         settings.max_header_bytes, settings.max_headers, settings.max_http_connections, settings.header_timeout_s
@@ -99,7 +99,7 @@ async def echo_server() -> AsyncIterator[int]:
     config = uvicorn.Config(
         _no_http,
         http=intake.connection,  # type: ignore[arg-type]  # uvicorn calls it with keywords only, as it would a class
-        ws=echo_gateway(settings).connection,  # type: ignore[arg-type]  # as above
+        ws=_make_gateway(settings, converse).connection,  # type: ignore[arg-type]  # as above
         lifespan="off",
         log_config=None,
         timeout_graceful_shutdown=1,
