@@ -31,38 +31,38 @@ exception
 end;
 /
 
+-- Indexes are looked for and not just tried: CREATE INDEX wants a lock on the table, and while an application writes to
+-- it an upgrade would end in ORA-00054.
+
 -- For the last hour and for the purge.
 declare
-  e_exists exception;
-  pragma exception_init(e_exists, -955);
+  l_found pls_integer;
 begin
-  execute immediate 'create index rtm_log_created_idx on rtm_log (created_at)';
-exception
-  when e_exists then
-    dbms_output.put_line('RTM_LOG_CREATED_IDX is there already');
+  select count(*) into l_found from user_indexes i where i.index_name = 'RTM_LOG_CREATED_IDX';
+  if l_found = 0 then
+    execute immediate 'create index rtm_log_created_idx on rtm_log (created_at)';
+  end if;
 end;
 /
 
 -- For "what failed lately" and "what happened on this channel lately".
 declare
-  e_exists exception;
-  pragma exception_init(e_exists, -955);
+  l_found pls_integer;
 begin
-  execute immediate 'create index rtm_log_status_idx on rtm_log (status, created_at)';
-exception
-  when e_exists then
-    dbms_output.put_line('RTM_LOG_STATUS_IDX is there already');
+  select count(*) into l_found from user_indexes i where i.index_name = 'RTM_LOG_STATUS_IDX';
+  if l_found = 0 then
+    execute immediate 'create index rtm_log_status_idx on rtm_log (status, created_at)';
+  end if;
 end;
 /
 
 declare
-  e_exists exception;
-  pragma exception_init(e_exists, -955);
+  l_found pls_integer;
 begin
-  execute immediate 'create index rtm_log_channel_idx on rtm_log (channel, created_at)';
-exception
-  when e_exists then
-    dbms_output.put_line('RTM_LOG_CHANNEL_IDX is there already');
+  select count(*) into l_found from user_indexes i where i.index_name = 'RTM_LOG_CHANNEL_IDX';
+  if l_found = 0 then
+    execute immediate 'create index rtm_log_channel_idx on rtm_log (channel, created_at)';
+  end if;
 end;
 /
 

@@ -57,25 +57,23 @@ end;
 
 -- For the senders: what is pending, in order.
 declare
-  e_exists exception;
-  pragma exception_init(e_exists, -955);
+  l_found pls_integer;
 begin
-  execute immediate 'create index rtm_outbox_status_idx on rtm_outbox (status, id)';
-exception
-  when e_exists then
-    dbms_output.put_line('RTM_OUTBOX_STATUS_IDX is there already');
+  select count(*) into l_found from user_indexes i where i.index_name = 'RTM_OUTBOX_STATUS_IDX';
+  if l_found = 0 then
+    execute immediate 'create index rtm_outbox_status_idx on rtm_outbox (status, id)';
+  end if;
 end;
 /
 
 -- For the purge. Rows that are not sent are not in it.
 declare
-  e_exists exception;
-  pragma exception_init(e_exists, -955);
+  l_found pls_integer;
 begin
-  execute immediate 'create index rtm_outbox_sent_idx on rtm_outbox (sent_at)';
-exception
-  when e_exists then
-    dbms_output.put_line('RTM_OUTBOX_SENT_IDX is there already');
+  select count(*) into l_found from user_indexes i where i.index_name = 'RTM_OUTBOX_SENT_IDX';
+  if l_found = 0 then
+    execute immediate 'create index rtm_outbox_sent_idx on rtm_outbox (sent_at)';
+  end if;
 end;
 /
 

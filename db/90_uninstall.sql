@@ -5,6 +5,13 @@
 -- What a DBA granted stays, see docs/oracle.md. APEX plug-ins are deleted in App Builder.
 
 set define on verify off feedback off serveroutput on
+
+-- A sender holds its locks for the length of one request: wait for it, or DROP TABLE ends in ORA-00054.
+begin
+  execute immediate 'alter session set ddl_lock_timeout = 60';
+end;
+/
+
 whenever sqlerror exit failure rollback
 
 prompt
