@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import resource
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.support.server import ServerProcess
 
@@ -57,3 +61,27 @@ def obey_permissions() -> None:
 def rss_bytes(pid: int) -> int:
     """Memory of a process that is in RAM now (proc(5): statm, second field, in pages)."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@contextlib.contextmanager
+def small_disk(tmp_path: Path, size_bytes: int, **settings: Any) -> Iterator[tuple[ServerProcess, Path]]:
+    """A server whose data directory is a file system of its own; gives it and the path at which a test can reach that.
+
+    The file system is mounted where only the server sees it (a mount namespace), so nothing is left behind. Skips
+    where the system does not allow that.
+    """
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size={size_bytes} tmpfs {shlex.quote(str(disk))}"
+    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+    if subprocess.run([*unshare, "sh", "-c", mount], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no tmpfs can be mounted here: needs root or user namespaces")
+    server = ServerProcess(disk / "data", **settings)
+    inside = f'{mount} && exec {shlex.quote(sys.executable)} "$@"'
+    with _as_interpreter(tmp_path, f'exec {" ".join(unshare)} sh -c {shlex.quote(inside)} sh "$@"'):
+        server.start()
+    try:
+        yield server, Path(f"/proc/{server.pid}/root{disk}")
+    finally:
+        if server.process is not None:
+            server.kill()
