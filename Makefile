@@ -4,7 +4,8 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
             $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: help setup demo check test conformance chaos system dev node
+
+.PHONY: help setup demo check client test conformance chaos system dev node
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,9 +37,13 @@ check: dev .work ## format, types, layers, unit tests: under a minute
 system:
 	@tools/system_packages.sh
 
-test: system dev node check ## everything: real nginx, real Chromium, Node: under ten minutes
-	@$(BIN)/pytest -q -m slow
+client: node ## the browser client: types, style, tests
+	@node_modules/.bin/tsc -p client-js
+	@node_modules/.bin/eslint -c client-js/eslint.config.mjs client-js src/apex_rtm/demo
 	@node --test client-js/test/
+
+test: system dev client check ## everything: real nginx, Chromium, Node, PostgreSQL: under ten minutes
+	@$(BIN)/pytest -q -m slow
 
 chaos: dev ## the long runs with figures: cuts under kill -9, a reconnect storm, slow readers
 	@$(BIN)/python -m tests.chaos cuts
