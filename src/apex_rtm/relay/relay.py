@@ -121,8 +121,10 @@ class Relay:
         return min(wait_s, left_s)
 
     def _soonest(self, wait_s: float) -> float:
-        at_s = self._clock.monotonic() + wait_s
-        return at_s if self._retry_at_s is None else min(at_s, self._retry_at_s)
+        now_s = self._clock.monotonic()
+        if self._retry_at_s is None or self._retry_at_s <= now_s:
+            return now_s + wait_s
+        return min(now_s + wait_s, self._retry_at_s)
 
     async def _sleep(self, seconds: float) -> None:
         await self._until_stop(asyncio.sleep(seconds))
