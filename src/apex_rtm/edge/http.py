@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -31,6 +32,15 @@ from apex_rtm.revocations import Revocation
 _log = get_logger(__name__)
 _encode = msgspec.json.encode
 MAX_LISTED: Final = 1000
+
+
+class _Channel(PathConvertor):
+    """A channel in a path: it may hold slashes, and line ends, which `.` does not match by itself."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("channel", _Channel())
 
 
 class TokenRequest(msgspec.Struct, rename="camel"):
@@ -158,8 +168,8 @@ def make_app(api: Api, *, extra_routes: Sequence[BaseRoute] = ()) -> ASGIApp:
         Route("/api/tokens", keyed(api.tokens), methods=["POST"]),
         Route("/api/revoke", keyed(api.revoke), methods=["POST"]),
         Route("/api/channels", keyed(api.channels)),
-        Route("/api/channels/{channel:path}/history", keyed(api.history)),
-        Route("/api/channels/{channel:path}/presence", keyed(api.presence)),
+        Route("/api/channels/{channel:channel}/history", keyed(api.history)),
+        Route("/api/channels/{channel:channel}/presence", keyed(api.presence)),
         Route("/api/connections", keyed(api.connections)),
         *extra_routes,
     ]
