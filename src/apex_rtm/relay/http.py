@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from typing import Final
 from urllib.parse import urlsplit
@@ -65,7 +66,11 @@ class HttpDoor:
 
     async def close(self) -> None:
         """Close the connection."""
+        streams = self._streams
         self._drop()
+        if streams is not None:
+            with contextlib.suppress(OSError):
+                await streams[1].wait_closed()
 
     def _drop(self) -> None:
         if self._streams is not None:
