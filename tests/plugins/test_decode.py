@@ -40,7 +40,7 @@ def test_the_command_writes_the_files(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "broadcast_da.js" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["../../evil.js", "/tmp/evil.js", "js/../../evil.js"])
+@pytest.mark.parametrize("name", ["../../evil.js", "/evil.js", "js/../../evil.js"])
 def test_a_name_that_would_leave_the_folder_is_refused(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,8 @@ FIRST_HEX = next(line for line in committed(ACTION).splitlines() if line.startsw
 LAST_HEX = [line for line in committed(ACTION).splitlines() if line.startswith("wwv_flow_imp.g_varchar2_table(")][-1]
 ALL_HEX = "\n".join(line for line in committed(ACTION).splitlines() if "g_varchar2_table(" in line and ":=" in line)
 RESET = "wwv_flow_imp.g_varchar2_table := wwv_flow_imp.empty_varchar2_table;\n"
+STATIC = ",p_lov_type=>'STATIC'\n"
+ON_SHOW_OR_STOP = "'IN_LIST'\n,p_depending_on_expression=>'SHOW,STOP'"
 ID = ",p_plugin_id=>wwv_flow_imp.id("
 
 PLANTS = [
@@ -78,11 +80,18 @@ PLANTS = [
     Plant("an expression", "type", PROCESS, "'PROCESS TYPE'", "upper('process type')"),
     Plant("a display name too long", "length", PROCESS, "unistr('Real-Time", "unistr('" + "x" * 90 + "Real-Time"),
     Plant(
-        "a line of help too long",
+        "a help text too long",
         "length",
         PROCESS,
         "'<p>When the message",
-        "'" + "x" * 4001 + "'\n||'<p>When the message",
+        "'" + "x" * 3999 + "'\n||'<p>When the message",
+    ),
+    Plant(
+        "a line too long for its collection",
+        "length",
+        PROCESS,
+        ",p_api_version",
+        f",p_plsql_code=>wwv_flow_string.join(wwv_flow_t_varchar2(\n'{'x' * 4001}'))\n,p_api_version",
     ),
     # the plug-in
     Plant("two plug-ins", "one-plugin", PROCESS, PLUGIN, PLUGIN + PLUGIN),
@@ -126,7 +135,10 @@ PLANTS = [
     Plant("an empty file", "file", ACTION, ALL_HEX, ""),
     Plant("a file loaded and not there", "file-url", LISTENER, "#PLUGIN_FILES#rtm.js", "#PLUGIN_FILES#rtm.min.js"),
     Plant("a file there and not loaded", "file-url", LISTENER, "'#PLUGIN_FILES#rtm.js',\n", ""),
-    Plant("a file from somewhere else", "file-url", ACTION, "#PLUGIN_FILES#", "https://cdn.example.com/"),
+    Plant("one file too many", "file-url", LISTENER, "'#PLUGIN_FILES#rtm", "'#PLUGIN_FILES#x.js',\n'#PLUGIN_FILES#rtm"),
+    Plant(
+        "a file from elsewhere", "file-url", LISTENER, "'#PLUGIN_FILES#rtm", "'//cdn.test/x.js',\n'#PLUGIN_FILES#rtm"
+    ),
     Plant("files without a version", "files-version", ACTION, ",p_files_version=>", ",p_display_sequence=>"),
     Plant("a version without files", "files-version", PROCESS, ",p_api_version", ",p_files_version=>1\n,p_api_version"),
     Plant("the file before it stays in", "hex-reset", ACTION, RESET, ""),
@@ -142,7 +154,8 @@ PLANTS = [
     Plant("a length that no column has", "max-length", PROCESS, "p_max_length=>130", "p_max_length=>4001"),
     Plant("a list without a list", "lov", ACTION, ",p_lov_type=>'STATIC'\n", ""),
     Plant("a list of one", "lov", ACTION, *_without(ON_COMMIT)),
-    Plant("values of a text", "lov", ACTION, ON_ERROR, ON_ERROR.replace("SELECT LIST", "TEXT")),
+    Plant("values of a text", "lov", ACTION, ON_ERROR, ON_ERROR.replace("SELECT LIST", "TEXT").replace(STATIC, "")),
+    Plant("a list type for a text", "lov", PROCESS, ",p_max_length=>130\n", ",p_max_length=>130\n" + STATIC),
     Plant("one value for two choices", "lov", ACTION, LOG, LOG.replace("'LOG'", "'SHOW'")),
     Plant("one text for two choices", "lov", ACTION, LOG, LOG.replace("'Log'", "'Show'")),
     Plant("one place for two choices", "lov", ACTION, LOG, LOG.replace("sequence=>20", "sequence=>10")),
@@ -161,7 +174,7 @@ PLANTS = [
         ERROR_MESSAGE,
         "\n".join(line for line in ERROR_MESSAGE.split("\n") if "depending_on_attribute_id" not in line),
     ),
-    Plant("a condition that does not exist", "dependency", ACTION, "'IN_LIST'", "'CONTAINS'"),
+    Plant("a condition that does not exist", "dependency", ACTION, ON_SHOW_OR_STOP, "'CONTAINS'"),
     Plant("a condition without its value", "dependency", ACTION, ",p_depending_on_expression=>'SHOW,STOP'\n", ""),
     Plant("a value that never occurs", "dependency", ACTION, "'SHOW,STOP'", "'SHOW,HALT'"),
     Plant("a parent that need not be there", "dependency", ACTION, "has_to_exist=>true", "has_to_exist=>false"),
