@@ -1,17 +1,12 @@
 -- Removes everything that install.sql and 09_rtm_wake_queue.sql create in this schema, stored settings and messages that
--- are not sent yet included. Asks before it drops the log; just Enter, or a script without input, keeps it. Safe to run
--- twice. Ends with a list of what is left.
+-- are not sent yet included. Asks before it drops the log; just Enter keeps it. Safe to run twice. Ends with a list of
+-- what is left.
+--
+-- Stop relays and applications first: what holds a lock makes DROP TABLE end in ORA-00054. Then run it again.
 --
 -- What a DBA granted stays, see docs/oracle.md. APEX plug-ins are deleted in App Builder.
 
 set define on verify off feedback off serveroutput on
-
--- A sender holds its locks for the length of one request: wait for it, or DROP TABLE ends in ORA-00054.
-begin
-  execute immediate 'alter session set ddl_lock_timeout = 60';
-end;
-/
-
 whenever sqlerror exit failure rollback
 
 prompt
