@@ -141,6 +141,8 @@ class Database:
                 self.row_count = self._current.execute(sql, values).rowcount
         except sqlite3.IntegrityError as error:
             raise OracleError(*_constraint(str(error))) from error
+        except sqlite3.OperationalError as error:
+            raise OracleError(-942, f"table or view does not exist ({error})") from error
 
     def _select(self, statement: Sql, frame: Frame) -> None:
         items, _, rest = _partition(statement.tokens[1:], "into")

@@ -156,11 +156,11 @@ class Evaluator:
         return self.value(node.otherwise, frame)
 
     def _cast(self, node: Cast, frame: Frame) -> Value:
-        """``treat(json_element as json_object_t)``: the element itself, where it is one."""
+        """``treat(json_element as json_object_t)``: the element itself where it is one, else null."""
         value = self.value(node.operand, frame)
         if node.type not in ("json_object_t", "json_array_t"):
             raise NotInSandboxError(f"line {node.line}: cast to {node.type}")
-        return value
+        return value if getattr(value, "type_name", None) == node.type else None
 
     def _json_object(self, node: JsonObject, frame: Frame) -> Value:
         members = {}
@@ -273,7 +273,11 @@ class Evaluator:
             return next((key for key in reversed(keys) if key < given[0]), None)
         if part.name == "exists":
             return given[0] in value.items
-        raise NotInSandboxError(f"the collection method {part.name} as a value")
+        if part.name == "delete":
+            for key in given or keys:
+                value.items.pop(key, None)
+            return None
+        raise NotInSandboxError(f"the collection method {part.name}")
 
     def place(self, target: Reference, frame: Frame) -> Place:
         """Where an assignment goes; a field of an element that is not there makes the element."""

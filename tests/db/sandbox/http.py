@@ -38,6 +38,8 @@ class Request:
     method: str
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
+    settings: dict[str, Value] = field(default_factory=dict)
+    """Those of the session when it went out."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +67,8 @@ class Http:
         self.allowed_hosts: set[str] | None = None
         self.break_with: OracleError | None = None
         """Raised instead of the next answer: what a network, a wallet or a proxy does."""
+        self.answer_with: tuple[int, bytes] | None = None
+        """Given instead of every answer: what something else than the server says."""
 
     def begin(self, url: str, method: str, http_version: str | None = None) -> Request:
         """BEGIN_REQUEST: connects in Oracle; here the ACL is asked."""
@@ -78,20 +82,23 @@ class Http:
         self.sent.append(request)
         return request
 
-    def respond(self, request: Request) -> Response:
+    def respond(self, r: Request) -> Response:
         """GET_RESPONSE: here the request really goes out, with exactly the headers that were set."""
-        if request not in self.open:
+        if r not in self.open:
             raise OracleError(CODES["illegal_call"], "illegal call")
+        r.settings = dict(self.settings)
         if self.break_with is not None:
             error, self.break_with = self.break_with, None
             raise error
-        status, reason, body = self._exchange(request)
-        self.open.remove(request)
+        status, reason, body = self._exchange(r)
+        self.open.remove(r)
         response = Response({"status_code": status, "reason_phrase": reason, "http_version": "HTTP/1.1"}, body)
         self.open.append(response)
         return response
 
     def _exchange(self, request: Request) -> tuple[int, str, bytes]:
+        if self.answer_with is not None:
+            return self.answer_with[0], "", self.answer_with[1]
         parts = urlsplit(request.url)
         kind: Any = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname, parts.port, timeout=float(self.settings["timeout"]))
@@ -121,11 +128,11 @@ class Http:
         taken, response.rest = response.rest[:length], response.rest[length:]
         return taken
 
-    def end(self, what: object) -> None:
+    def end(self, r: object) -> None:
         """END_RESPONSE and END_REQUEST."""
-        if what not in self.open:
+        if r not in self.open:
             raise OracleError(CODES["illegal_call"], "illegal call")
-        self.open.remove(what)
+        self.open.remove(r)
 
 
 def install(machine: Machine, http_session: Http) -> None:

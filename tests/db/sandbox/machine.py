@@ -234,9 +234,9 @@ class Machine(Evaluator):
         if type_name is None:
             raise NotInSandboxError(f"{type(value).__name__}.{part.name}")
         signatures = self.world.catalogue.members(type_name, part.name)
-        fault, signature = (
-            best_fit(signatures, part.arguments or []) if signatures else (part.name, Signature("", "", [], None))
-        )
+        if not signatures:
+            raise NotInSandboxError(f"{type_name}.{part.name}")
+        fault, signature = best_fit(signatures, part.arguments or [])
         if fault is not None:
             raise NotInSandboxError(f"{type_name}.{fault}")
         return getattr(value, part.name)(**self._given(signature, part.arguments or [], frame))

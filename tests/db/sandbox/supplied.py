@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.db.sandbox.evaluate import is_json, json_value_of
@@ -94,12 +95,15 @@ class Json:
         return len(self.document)
 
 
-def parse_json(jsn: Value) -> Json:
-    """PARSE: ORA-40441 for what is no JSON."""
+def parse_json(jsn: Value, *, kind: type) -> Json:
+    """PARSE: ORA-40441 for what is no JSON, ORA-40587 for JSON of another kind."""
     text = text_of(jsn)
     if not is_json(text):
         raise OracleError(-40441, "JSON syntax error")
-    return Json(json.loads(text or ""))
+    document = json.loads(text or "")
+    if not isinstance(document, kind):
+        raise OracleError(-40587, "invalid JSON type")
+    return Json(document)
 
 
 @dataclass(slots=True)
@@ -143,7 +147,7 @@ def _lobs() -> dict[str, Callable[..., Value]]:
         dest_lob.text += text_of(src_lob) or ""
 
     def writeappend(lob_loc: Lob, amount: int, buffer: bytes) -> None:
-        lob_loc.data += buffer[:amount]
+        lob_loc.is_binary, lob_loc.data = True, lob_loc.data + buffer[:amount]
 
     def read(lob_loc: Lob, amount: int, offset: int, buffer: Value = None) -> Outs:
         taken = lob_loc.data[offset - 1 : offset - 1 + amount]
@@ -229,10 +233,10 @@ def install(machine: Machine, apex: Apex) -> None:
 
     supplied.update(
         {
-            "json_object_t": lambda jsn=None: Json({}) if jsn is None else parse_json(jsn),
-            "json_array_t": lambda jsn=None: Json([]) if jsn is None else parse_json(jsn),
-            "json_object_t.parse": parse_json,
-            "json_array_t.parse": parse_json,
+            "json_object_t": lambda jsn=None: Json({}) if jsn is None else parse_json(jsn, kind=dict),
+            "json_array_t": lambda jsn=None: Json([]) if jsn is None else parse_json(jsn, kind=list),
+            "json_object_t.parse": partial(parse_json, kind=dict),
+            "json_array_t.parse": partial(parse_json, kind=list),
             "utl_i18n.string_to_raw": _to_raw,
             "utl_raw.length": lambda r: None if r is None else len(r),
             "dbms_utility.format_error_stack": stack,
