@@ -11,6 +11,8 @@
 
 set define on verify off feedback off serveroutput on
 whenever sqlerror exit failure rollback
+-- A script that is missing is no SQL error: without this the rest would run, and an old package stay as it was.
+whenever oserror exit failure rollback
 
 prompt
 prompt apex-rtm: database part
@@ -160,4 +162,5 @@ column object_type clear
 column object_name clear
 column text clear
 whenever sqlerror continue
+whenever oserror continue
 set feedback on
