@@ -176,7 +176,7 @@ def value_of(tokens: list[Token]) -> Value:
     if function == "wwv_flow_string.join":
         return _joined(_inside(rest))
     text = _text(tokens)
-    return Value(OTHER, shown) if text is None else Value(TEXT, text, longest_element_bytes=len(text.encode()))
+    return Value(OTHER, shown) if text is None else Value(TEXT, text)
 
 
 def _joined(tokens: list[Token]) -> Value:
