@@ -1,118 +1,238 @@
-"""Behind a real nginx with the configuration that deploy/ ships."""
+"""The bridge behind a real nginx, with the configuration that is shipped: deploy/nginx-rtm.conf.example."""
 
 from __future__ import annotations
 
-import asyncio
-import http.client
-import json
+import contextlib
+import os
+import shutil
 import socket
+import ssl
+import subprocess
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.support.nginx import NAME, Nginx, run_nginx
 from tests.support.server import API_KEY, SECURED, ServerProcess, run_server
 from tests.support.tokens import make_token
 from tests.support.wire import wire
 
-ORIGIN = "https://apex.example.com"
+pytestmark = pytest.mark.slow
+
+EXAMPLE = Path(__file__).resolve().parent.parent.parent / "deploy" / "nginx-rtm.conf.example"
+NAME = "rtm.yourdomain.com"
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/sbin")
+PAGE = "https://apex.yourdomain.com"
 
 
-@pytest.fixture
-def proxied(tmp_path: Path) -> Iterator[tuple[Nginx, ServerProcess]]:
-    """nginx in front of a server in secured mode."""
-    settings = {**SECURED, "allowed_origins": ORIGIN, "trusted_proxies": "127.0.0.1"}
-    with run_server(tmp_path / "data", **settings) as server, run_nginx(tmp_path, server.port) as nginx:
-        yield nginx, server
+@dataclass(frozen=True)
+class Proxy:
+    """A running nginx."""
+
+    http_port: int
+    https_port: int
+    certificate: Path
+    web_root: Path
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """Trusts the certificate of this test and nothing else."""
+        return ssl.create_default_context(cafile=str(self.certificate))
+
+    def client(self, source_ip: str = "127.0.0.1") -> httpx.Client:
+        transport = httpx.HTTPTransport(verify=self.context, local_address=source_ip)
+        headers = {"Host": NAME, "X-API-Key": API_KEY}
+        return httpx.Client(base_url=f"https://127.0.0.1:{self.https_port}", transport=transport, headers=headers)
 
 
-def request(nginx: Nginx, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
-    """One HTTPS request by name, as the database sends it."""
-    connection = http.client.HTTPSConnection(NAME, nginx.https_port, context=nginx.tls, timeout=10)
-    connection.sock = nginx.tls.wrap_socket(
-        socket.create_connection(("127.0.0.1", nginx.https_port)), server_hostname=NAME
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def _make_certificate(directory: Path) -> tuple[Path, Path]:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed: apt install openssl")
+    certificate, key = directory / "fullchain.pem", directory / "privkey.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}",
+         "-addext", f"subjectAltName=DNS:{NAME},IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key
+
+
+def _site(server_port: int, ports: list[int], files: tuple[Path, Path], web_root: Path) -> str:
+    """The example with ports and paths of this machine; anything else that had to change would be a fault of it."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for old, new in (
+        ("listen 80;", f"listen 127.0.0.1:{ports[0]};"),
+        ("listen 443 ssl;", f"listen 127.0.0.1:{ports[1]} ssl;"),
+        ("server 127.0.0.1:3000;", f"server 127.0.0.1:{server_port};"),
+        (f"/etc/letsencrypt/live/{NAME}/fullchain.pem", str(files[0])),
+        (f"/etc/letsencrypt/live/{NAME}/privkey.pem", str(files[1])),
+        ("/usr/share/nginx/html", str(web_root)),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+@contextlib.contextmanager
+def _nginx(directory: Path, server: ServerProcess) -> Iterator[Proxy]:
+    if NGINX is None:
+        pytest.skip("nginx is not installed: apt install nginx")
+    directory.mkdir()
+    web_root = directory / "html"
+    (web_root / ".well-known" / "acme-challenge").mkdir(parents=True)
+    files, ports = _make_certificate(directory), _free_ports(2)
+    (directory / "rtm.conf").write_text(_site(server.port, ports, files, web_root))
+    paths = "".join(
+        f"{name}_temp_path {directory}/{name}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    connection.request(method, path, None if body is None else json.dumps(body), headers)
-    response = connection.getresponse()
-    text = response.read()
-    connection.close()
-    return response.status, json.loads(text) if text.startswith(b"{") else {"text": text.decode()}
+    (directory / "nginx.conf").write_text(
+        f"{'user root; ' if os.geteuid() == 0 else ''}worker_processes 1; pid {directory}/nginx.pid;\n"
+        f"events {{ worker_connections 256; }}\nhttp {{ access_log off; {paths} include {directory}/rtm.conf; }}\n"
+    )
+    command = [NGINX, "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", str(directory / "error.log")]
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert "warn" not in checked.stderr
+    with subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(ports)
+            yield Proxy(ports[0], ports[1], files[0], web_root)
+        finally:
+            process.terminate()
 
 
-async def test_a_post_through_nginx_reaches_a_page_through_nginx(proxied: tuple[Nginx, ServerProcess]) -> None:
-    nginx, _ = proxied
-    tunnel: dict[str, Any] = {"ssl": nginx.tls, "host": "127.0.0.1", "port": nginx.https_port, "origin": ORIGIN}
-    async with wire(f"wss://{NAME}:{nginx.https_port}/", token=make_token("SCOTT", "test"), **tunnel) as page:
-        await page.subscribe("test")
-        status, answer = await asyncio.to_thread(
-            request, nginx, "POST", "/api/broadcast", {"channel": "test", "payload": "ü"}, **{"X-API-Key": API_KEY}
-        )
-
-        assert (status, answer["offset"]) == (200, 1)
-        assert (await page.publications(1))[0]["payload"] == "ü"
-        assert page.socket.subprotocol == "rtm.v1"
+def _wait_for(ports: list[int]) -> None:
+    deadline = time.monotonic() + 10
+    for port in ports:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, "nginx did not start"
+            else:
+                break
 
 
-async def test_the_server_sees_the_client_and_not_the_proxy(proxied: tuple[Nginx, ServerProcess]) -> None:
-    nginx, server = proxied
-    tunnel: dict[str, Any] = {
-        "ssl": nginx.tls,
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerProcess, Proxy]]:
+    """A server in secured mode behind nginx."""
+    directory = tmp_path_factory.mktemp("nginx")
+    with (
+        run_server(directory / "data", **SECURED, trusted_proxies="127.0.0.1", allowed_origins=PAGE) as server,
+        _nginx(directory / "nginx", server) as proxy,
+    ):
+        yield server, proxy
+
+
+async def test_a_websocket_and_a_post_pass_through(secured: tuple[ServerProcess, Proxy]) -> None:
+    _, proxy = secured
+    async with wire(
+        f"wss://{NAME}/", token=make_token("SCOTT", "test"), host="127.0.0.1", port=proxy.https_port,
+        ssl=proxy.context, origin=PAGE,
+    ) as client:  # fmt: skip
+        assert client.socket.subprotocol == "rtm.v1"
+        await client.subscribe("test")
+        with proxy.client() as http:
+            for number in range(20):  # over kept connections, which "Connection: upgrade" would not allow
+                sent = {"channel": "test", "eventName": "ping", "payload": number}
+                assert http.post("/api/broadcast", json=sent).status_code == 200
+        assert [p["payload"] for p in await client.publications(20)] == list(range(20))
+
+
+async def test_the_client_is_seen_not_the_proxy_and_cannot_lie(secured: tuple[ServerProcess, Proxy]) -> None:
+    server, proxy = secured
+    options: dict[str, Any] = {
         "host": "127.0.0.1",
-        "port": nginx.https_port,
-        "local_addr": ("127.0.0.5", 0),
+        "port": proxy.https_port,
+        "ssl": proxy.context,
+        "local_addr": ("127.0.0.7", 0),
     }
-    spoofed: dict[str, Any] = {"additional_headers": {"X-Forwarded-For": "198.51.100.7"}}
-    async with wire(f"wss://{NAME}:{nginx.https_port}/", token=make_token("SCOTT"), **tunnel, **spoofed):
-        with server.client() as client:
-            (connection,) = client.get("/api/connections").json()["connections"]
-
-    assert connection["ip"] == "127.0.0.5", "what the client itself claims is further left and is not believed"
-
-
-async def test_a_foreign_origin_is_refused_through_nginx(proxied: tuple[Nginx, ServerProcess]) -> None:
-    nginx, _ = proxied
-    upgrade = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
-        "Sec-WebSocket-Version": "13",
-        "Origin": "https://evil.example",
-    }
-    status, answer = await asyncio.to_thread(request, nginx, "GET", "/", **upgrade)
-
-    assert (status, answer["code"]) == (403, "forbidden_origin")
+    forged = {"X-Forwarded-For": "198.51.100.1", "X-Real-IP": "198.51.100.2", "Forwarded": "for=198.51.100.3"}
+    token = make_token("KING", "test")
+    async with (
+        wire(f"wss://{NAME}/", token=token, **options),
+        wire(f"wss://{NAME}/", token=token, additional_headers=forged, **options),
+    ):
+        with server.client() as http:
+            listed = http.get("/api/connections", params={"user": "KING"}).json()["connections"]
+    assert [one["ip"] for one in listed] == ["127.0.0.7", "127.0.0.7"]
 
 
-def test_a_wrong_key_and_the_health_check_through_nginx(proxied: tuple[Nginx, ServerProcess]) -> None:
-    nginx, _ = proxied
-
-    assert request(nginx, "POST", "/api/broadcast", {"channel": "test"}, **{"X-API-Key": "wrong"})[0] == 401
-    assert request(nginx, "GET", "/") == (200, {"text": "RTM WebSocket / REST bridge is running"})
-
-
-def test_plain_http_is_sent_to_https(proxied: tuple[Nginx, ServerProcess]) -> None:
-    nginx, _ = proxied
-    connection = http.client.HTTPConnection("127.0.0.1", nginx.http_port, timeout=10)
-    connection.request("GET", "/api/channels?limit=1", headers={"Host": NAME})
-    response = connection.getresponse()
-    response.read()
-    connection.close()
-
-    assert response.status == 301
-    assert response.headers["Location"] == f"https://{NAME}/api/channels?limit=1"
+async def test_a_page_of_another_site_is_refused_through_the_proxy_too(secured: tuple[ServerProcess, Proxy]) -> None:
+    _, proxy = secured
+    handshake = {
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Origin": "https://evil.example",
+    }  # fmt: skip
+    with proxy.client() as http:
+        answer = http.get("/", headers=handshake)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden_origin")
 
 
-def test_open_mode_refuses_whatever_comes_through_the_proxy(tmp_path: Path) -> None:
-    with run_server(tmp_path / "data") as server, run_nginx(tmp_path, server.port) as nginx:
-        for method, path, body in (
-            ("GET", "/", None),
-            ("POST", "/api/broadcast", {"channel": "test"}),
-            ("GET", "/api/channels", None),
-        ):
-            status, answer = request(nginx, method, path, body)
-            assert (status, answer["code"]) == (403, "open_mode"), path
-            assert "api_keys" in answer["message"]
-        with server.client() as client:
-            assert client.get("/api/channels").json()["channels"] == []
+def test_http_is_sent_to_https_and_certificates_can_be_renewed(secured: tuple[ServerProcess, Proxy]) -> None:
+    _, proxy = secured
+    (proxy.web_root / ".well-known" / "acme-challenge" / "token").write_text("the challenge")
+    base = f"http://127.0.0.1:{proxy.http_port}"
+    redirected = httpx.get(f"{base}/any?x=1", headers={"Host": NAME})
+    challenge = httpx.get(f"{base}/.well-known/acme-challenge/token", headers={"Host": NAME})
+    assert (redirected.status_code, redirected.headers["location"]) == (301, f"https://{NAME}/any?x=1")
+    assert (challenge.status_code, challenge.text) == (200, "the challenge")
+
+
+def test_the_root_health_and_refusals_pass_through(secured: tuple[ServerProcess, Proxy]) -> None:
+    _, proxy = secured
+    with proxy.client() as http:
+        assert http.get("/").text == "RTM WebSocket / REST bridge is running"
+        assert http.get("/health/ready").status_code == 200
+        wrong = http.post("/api/broadcast", json={"channel": "test"}, headers={"X-API-Key": "wrong"})
+        assert (wrong.status_code, wrong.json()["code"]) == (401, "unauthorized")
+        nothing = http.post("/api/broadcast", json={})
+        assert (nothing.status_code, nothing.json()["message"]) == (400, "channel is required")
+        batch = {"messages": [{"channel": "test", "payload": "x" * 900_000}] * 8}
+        assert http.post("/api/broadcast/batch", json=batch).status_code == 200  # a full body passes nginx as well
+        assert http.post("/api/broadcast", content=b" " * 9_000_000).status_code == 413
+
+
+async def test_a_restart_of_the_server_is_survived(secured: tuple[ServerProcess, Proxy]) -> None:
+    """Kept connections of nginx are dead after a restart; the next POST must not be the one that finds out."""
+    server, proxy = secured
+    with proxy.client() as http:
+        assert http.post("/api/broadcast", json={"channel": "restart"}).status_code == 200
+        server.stop()
+        assert http.post("/api/broadcast", json={"channel": "restart"}).status_code == 502
+        server.start()
+        deadline = time.monotonic() + 15  # nginx tries a server that was down again after fail_timeout, 10 s
+        while (answer := http.post("/api/broadcast", json={"channel": "restart"})).status_code != 200:
+            assert time.monotonic() < deadline, answer.text
+        assert answer.json()["offset"] == 2
+
+
+async def test_open_mode_refuses_everything_through_a_proxy(tmp_path: Path) -> None:
+    """The mistake that must be impossible: a server that checks nobody, on the internet by way of nginx."""
+    with run_server(tmp_path / "data") as server, _nginx(tmp_path / "nginx", server) as proxy:
+        for host in (NAME, "localhost", "127.0.0.1"):
+            with proxy.client() as http:
+                for path in ("/", "/health/live"):
+                    answer = http.get(path, headers={"Host": host})
+                    assert (answer.status_code, answer.json()["code"]) == (403, "open_mode")
+                answer = http.post("/api/broadcast", json={"channel": "test"}, headers={"Host": host})
+                assert (answer.status_code, answer.json()["code"]) == (403, "open_mode")
+                assert "set api_keys and jwt_secret" in answer.json()["message"]
+        handshake = {
+            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        }  # fmt: skip
+        with proxy.client() as http:
+            answer = http.get("/", headers={**handshake, "Host": "localhost"})
+        assert (answer.status_code, answer.json()["code"]) == (403, "open_mode")

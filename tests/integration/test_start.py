@@ -14,7 +14,6 @@ from apex_rtm.engine.sqlite import FILE_NAME
 from tests.hardening.limited import obey_permissions
 from tests.support.server import SECURED, run_server
 
-
 pytestmark = pytest.mark.slow  # each test starts a process or three
 
 
