@@ -1,33 +1,58 @@
-"""Node's `ws`, the library of the bridge that this server takes the place of, talks to it unchanged."""
+"""Interoperation with Node's `ws`, in both modes. (Every other test here speaks through Python's `websockets`.)"""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
-import httpx
+import pytest
 
-from tests.support.server import ServerProcess
+from tests.support.server import API_KEY, ServerProcess
+from tests.support.tokens import make_token
 
-SCRIPT = Path(__file__).parent / "follow.mjs"
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).resolve().parent
 
 
-async def test_node_ws_subscribes_receives_and_closes_cleanly(open_server: ServerProcess) -> None:
+def _run(server: ServerProcess, channel: str, *secrets: str) -> dict[str, Any]:
     node = shutil.which("node")
-    assert node is not None, "Node.js is not installed: tools/system_packages.sh"
-    process = await asyncio.create_subprocess_exec(
-        node, str(SCRIPT), open_server.ws_url, "test", "2", stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    subscribed = json.loads(await process.stdout.readline())
-    async with httpx.AsyncClient(base_url=open_server.url) as http:
-        long = "ü" * 40_000  # a frame with a 64-bit length
-        for payload in ("Hello", long):
-            assert (await http.post("/api/broadcast", json={"channel": "test", "payload": payload})).status_code == 200
-    lines = (await process.stdout.read()).splitlines()
+    if node is None or not (HERE.parent.parent / "node_modules" / "ws").is_dir():
+        pytest.skip("Node.js and the package ws are not installed: make node")
+    done = subprocess.run(
+        [node, HERE / "ws_client.mjs", server.url, channel, *secrets],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    saw: dict[str, Any] = json.loads(done.stdout)
+    return saw
 
-    assert (subscribed["type"], subscribed["offset"]) == ("subscribed", 0)
-    assert [json.loads(line)["payload"] for line in lines] == ["Hello", long]
-    assert await process.wait() == 0, "the closing handshake was not clean"
+
+def _check(saw: dict[str, Any], channel: str) -> None:
+    assert (saw["subprotocol"], saw["oldSubprotocol"], saw["extensions"]) == ("rtm.v1", "", "")
+    assert (saw["subscribed"]["type"], saw["subscribed"]["channel"]) == ("subscribed", channel)
+    assert (saw["published"]["status"], saw["published"]["offset"]) == (200, 1)
+    assert saw["publication"] == {
+        "channel": channel, "eventName": "ping", "payload": {"value": "Grüße 🎉"}, "id": saw["published"]["id"],
+        "epoch": saw["subscribed"]["epoch"], "offset": 1,
+    }  # fmt: skip
+    assert saw["pong"] == "are you there"
+    assert saw["recovered"]["recovered"] is True
+    assert (saw["missed"]["payload"], saw["missed"]["offset"]) == ("missed", 2)
+    assert saw["live"]["payload"] == "for everybody"
+    assert (saw["closeCode"], saw["binaryCloseCode"]) == (1000, 1003)
+
+
+def test_node_ws_in_open_mode(shared_open: ServerProcess, channel: str) -> None:
+    saw = _run(shared_open, channel)
+    _check(saw, channel)
+    assert saw["oldAnswer"]["payload"] == "for everybody"  # an old listener gets everything
+
+
+def test_node_ws_in_secured_mode(shared_secured: ServerProcess, channel: str) -> None:
+    saw = _run(shared_secured, channel, API_KEY, make_token("SCOTT", channel))
+    _check(saw, channel)
+    assert saw["oldAnswer"] == {"type": "pong"}  # an old listener gets nothing
