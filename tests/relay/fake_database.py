@@ -123,6 +123,7 @@ class FakeStore:
         self.faults: dict[str, str] = {}
         self.dies_silently = False
         self.is_woken = False
+        self.max_payload_characters = 1_048_576
         self.calls: list[str] = []
         self._database = database
         self._pause = pause
@@ -205,7 +206,9 @@ class FakeStore:
             if self._is_due(stored) and self._database.row_locks.get(row_id, self) is self:
                 self._database.row_locks[row_id] = self
                 age_s = self._database.clock.now() - stored.created_at
-                found.append(replace(stored.row, attempts=stored.attempts, age_s=age_s))
+                is_short = stored.row.payload_characters <= self.max_payload_characters
+                payload = stored.row.payload if is_short else None
+                found.append(replace(stored.row, attempts=stored.attempts, age_s=age_s, payload=payload))
         return found
 
     async def mark_sent(self, sent: Sequence[Sent]) -> None:
