@@ -49,7 +49,11 @@ function answer(channel, members) {
   const id = said.findLastIndex((command) => command.type === 'subscribe' && command.channel === channel) + 1;
   subscriptions.hear({ type: 'subscribed', id, channel, recovered: false, epoch: 'E', offset: 0, ...members });
 }
-const pong = () => subscriptions.hear({ type: 'pong', id: last('ping').id });
+function pong() {
+  const { id } = last('ping');
+  assert.notEqual(id, 0, 'nothing was asked after the replay');
+  subscriptions.hear({ type: 'pong', id });
+}
 /** The connection was cut and is there again. */
 function reconnect() {
   subscriptions.reset();
@@ -352,6 +356,14 @@ test('whoever wants all follows the grants, wider or narrower', () => {
   subscriptions.grant('SCOTT', ['app:*']);
   subscriptions.flush();
   assert.deepEqual([names('unsubscribe'), names('subscribe')], [['app:1', 'chat'], ['app:*']]);
+});
+
+test('whoever wanted all and is gone does not come back with the next grants', () => {
+  want('').subscription.unsubscribe();
+  assert.deepEqual(names('unsubscribe'), ['*']);
+  subscriptions.grant(null, ['*']);
+  subscriptions.flush();
+  assert.deepEqual(names('subscribe'), ['*']);
 });
 
 test('positions outlive a reload, of all channels and for the first wish only', () => {
