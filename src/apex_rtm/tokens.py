@@ -54,14 +54,14 @@ class TokenVerifier:
 
     def __init__(self, secret: str, *, max_ttl_s: float, leeway_s: float, clock: Clock) -> None:
         self._secret = secret.encode()
-        self._max_ttl_s = max_ttl_s
+        self.max_ttl_s = max_ttl_s
         self._leeway_s = leeway_s
         self._clock = clock
 
     def mint(self, user: str, session_id: str | None, channels: Sequence[str], ttl_s: float) -> tuple[str, int]:
         """Sign a token; return it and its `exp`. Raises Refused when the lifetime is not allowed."""
-        if not 0 < ttl_s <= self._max_ttl_s:
-            raise Refused("bad_request", f"ttlSeconds must be 1 to {self._max_ttl_s:.0f} (max_token_ttl_s)")
+        if not 1 <= ttl_s <= self.max_ttl_s:
+            raise Refused("bad_request", f"ttlSeconds must be 1 to {self.max_ttl_s:.0f} (max_token_ttl_s)")
         issued_at = int(self._clock.now())
         claims: dict[str, Any] = {"sub": user, "channels": list(channels), "iat": issued_at}
         claims["exp"] = expires_at = issued_at + int(ttl_s)
@@ -112,8 +112,8 @@ class TokenVerifier:
                 raise Refused("unauthorized", f"the token is refused: {name} must be a number")
         if claims["exp"] <= now - self._leeway_s:
             raise Refused("token_expired", "the token has expired, fetch a new one")
-        if claims["exp"] > now + self._max_ttl_s + self._leeway_s:
-            raise Refused("unauthorized", f"the token is refused: exp is over {self._max_ttl_s:.0f} s away")
+        if claims["exp"] > now + self.max_ttl_s + self._leeway_s:
+            raise Refused("unauthorized", f"the token is refused: exp is over {self.max_ttl_s:.0f} s away")
         if max(claims.get("iat", 0), claims.get("nbf", 0)) > now + self._leeway_s:
             raise Refused("unauthorized", "the token is refused: iat or nbf is in the future, compare the clocks")
 

@@ -123,11 +123,11 @@ class Api:
         params = request.query_params
         offset = _integer(request, "offset", 0, 2**63)
         epoch = params.get("epoch")
-        return _json(history_of(self.hub, request.path_params["channel"], epoch, offset, _limit(request)))
+        return _json(history_of(self.hub, _channel(request), epoch, offset, _limit(request)))
 
     async def presence(self, request: Request) -> Response:
         """GET /api/channels/{channel}/presence."""
-        return _json(presence_of(self.hub, request.path_params["channel"]))
+        return _json(presence_of(self.hub, _channel(request)))
 
     async def connections(self, request: Request) -> Response:
         """GET /api/connections."""
@@ -164,7 +164,7 @@ def make_app(api: Api, *, extra_routes: Sequence[BaseRoute] = ()) -> ASGIApp:
         Route("/", _root),
         Route("/health/live", _live),
         Route("/health/ready", _ready(api.hub)),
-        Route("/openapi.json", _openapi),
+        Route("/openapi.json", _openapi(api.authorizer)),
         Route("/api/tokens", keyed(api.tokens), methods=["POST"]),
         Route("/api/revoke", keyed(api.revoke), methods=["POST"]),
         Route("/api/channels", keyed(api.channels)),
@@ -243,8 +243,19 @@ def _ready(hub: Hub) -> Handler:
     return ready
 
 
-async def _openapi(_request: Request) -> Response:
-    return _json(describe_api())
+def _openapi(authorizer: Authorizer) -> Handler:
+    document = describe_api(max_token_ttl_s=None if authorizer.verifier is None else authorizer.verifier.max_ttl_s)
+
+    async def openapi(_request: Request) -> Response:
+        return _json(document)
+
+    return openapi
+
+
+def _channel(request: Request) -> str:
+    channel: str = request.path_params["channel"]
+    check_channel(channel)
+    return channel
 
 
 def _limit(request: Request) -> int:
@@ -287,7 +298,10 @@ async def _on_error(_request: Request, error: RtmError) -> Response:
 
 async def _on_http_exception(_request: Request, error: HTTPException) -> Response:
     if error.status_code == 405:
-        return _failure(405, "method_not_allowed", f"use {(error.headers or {}).get('Allow', 'another method')}")
+        allowed = (error.headers or {}).get("Allow", "another method")
+        response = _failure(405, "method_not_allowed", f"use {allowed}")
+        response.headers["allow"] = allowed  # RFC 9110, 15.5.6
+        return response
     if error.status_code == 404:
         return _failure(404, "not_found", "there is no such path")
     return _failure(error.status_code, "bad_request", str(error.detail))

@@ -10,6 +10,7 @@ from apex_rtm.codes import HTTP_STATUS
 from apex_rtm.message import MAX_EVENT_NAME_CHARACTERS, MAX_ID_CHARACTERS
 
 _CHANNEL: Final = {"type": "string", "minLength": 1, "maxLength": MAX_CHANNEL_CHARACTERS}
+_REVOKED: Final = {"user": {"type": "string"}, "sessionId": {"type": "string"}, "channel": _CHANNEL}
 _MESSAGE: Final = {
     "type": "object",
     "required": ["channel"],
@@ -42,8 +43,8 @@ _FAILURE: Final = {
 }
 
 
-def describe_api() -> dict[str, Any]:
-    """Build the document."""
+def describe_api(*, max_token_ttl_s: float | None) -> dict[str, Any]:
+    """Build the document. Without a longest life of tokens the server is in open mode, and nothing needs a key."""
     batch = {
         "type": "object",
         "required": ["messages"],
@@ -57,24 +58,25 @@ def describe_api() -> dict[str, Any]:
             "user": {"type": "string", "minLength": 1},
             "sessionId": {"type": ["string", "null"]},
             "channels": {"type": "array", "items": _CHANNEL},
-            "ttlSeconds": {"type": "number", "exclusiveMinimum": 0},
+            "ttlSeconds": {"type": "number", "minimum": 1, "maximum": max_token_ttl_s or 86_400},
         },
     }
     revoke = {
         "type": "object",
-        "properties": {name: {"type": ["string", "null"]} for name in ("user", "sessionId", "channel")},
+        "properties": {name: {"anyOf": [schema, {"type": "null"}]} for name, schema in _REVOKED.items()},
+        "anyOf": [{"required": [name], "properties": {name: schema}} for name, schema in _REVOKED.items()],
     }
     channel = {"name": "channel", "in": "path", "required": True, "schema": _CHANNEL}
     limit = _query("limit", {"type": "integer", "minimum": 0, "maximum": 1000})
-    since = [_query("epoch", {"type": "string"}), _query("offset", {"type": "integer", "minimum": 0})]
+    since = [_query("epoch", {"type": "string"}), _query("offset", {"type": "integer", "minimum": 0, "maximum": 2**63})]
     return {
         "openapi": "3.1.0",
         "info": {"title": "apex-rtm", "version": __version__},
-        "security": [{"key": []}, {"bearer": []}],
+        "security": [] if max_token_ttl_s is None else [{"key": []}, {"bearer": []}],
         "paths": {
-            "/": {"get": _operation("Say that the bridge is running", {"type": "string"}, media="text/plain")},
-            "/health/live": {"get": _operation("Is the process alive", _ok())},
-            "/health/ready": {"get": _operation("May it be sent traffic", _ok())},
+            "/": {"get": _public("Say that the bridge is running", {"type": "string"}, media="text/plain")},
+            "/health/live": {"get": _public("Is the process alive", _ok())},
+            "/health/ready": {"get": _public("May it be sent traffic", _ok())},
             "/api/broadcast": {"post": _operation("Publish one message", _PUBLISHED, body=_MESSAGE)},
             "/api/broadcast/batch": {"post": _operation("Publish many messages", _ok(results=results), body=batch)},
             "/api/tokens": {
@@ -134,6 +136,10 @@ def _operation(
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return operation
+
+
+def _public(summary: str, answer: dict[str, Any], *, media: str = "application/json") -> dict[str, Any]:
+    return {**_operation(summary, answer, media=media), "security": []}
 
 
 def _ok(**members: Any) -> dict[str, Any]:
