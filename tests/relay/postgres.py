@@ -66,14 +66,22 @@ class Cluster:
     def start(self) -> None:
         if self._as_user:
             shutil.chown(self.directory, "postgres")
-        data = self.directory / "data"
-        self._run("initdb", "-D", str(data), "-U", "rtm", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
-        settings = f"-c listen_addresses= -c unix_socket_directories={self.directory} -c fsync=off"
-        self._run("pg_ctl", "-D", str(data), "-w", "-l", str(self.directory / "log"), "-o", settings, "start")
+        data = str(self.directory / "data")
+        self._run("initdb", "-D", data, "-U", "rtm", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
+        self.restart()
+
+    def restart(self) -> None:
+        settings = f"-c listen_addresses= -c unix_socket_directories={self.directory}"
+        log = str(self.directory / "log")
+        self._run("pg_ctl", "-D", str(self.directory / "data"), "-w", "-l", log, "-o", settings, "start")
+
+    def crash(self) -> None:
+        """End it without a word to its sessions; what is committed is recovered at the restart."""
+        self._run("pg_ctl", "-D", str(self.directory / "data"), "-m", "immediate", "-w", "stop")
 
     def stop(self) -> None:
         with contextlib.suppress(subprocess.CalledProcessError):
-            self._run("pg_ctl", "-D", str(self.directory / "data"), "-m", "immediate", "-w", "stop")
+            self.crash()
         shutil.rmtree(self.directory)
 
     def _run(self, program: str, *arguments: str) -> None:

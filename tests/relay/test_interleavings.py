@@ -19,7 +19,7 @@ from tests.relay.machine import Outbox
 from tests.support.property import PROPERTY
 
 RUN = settings(PROPERTY, max_examples=20, stateful_step_count=40)
-LONG_RUN = settings(PROPERTY, max_examples=80, stateful_step_count=60)
+LONG_RUN = settings(PROPERTY, max_examples=40, stateful_step_count=60)
 # A planted fault has to be found, not made small.
 HUNT = settings(
     derandomize=True, deadline=None, max_examples=1000, stateful_step_count=60, phases=[Phase.generate],

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ SECURED = {"api_keys": API_KEY, "jwt_secret": JWT_SECRET}
 
 
 class ServerProcess:
-    """Start, stop and kill one server. `settings` become APEX_RTM_ variables."""
+    """Start, stop and kill one server. `settings` become APEX_RTM_ variables; `command` may be another program's."""
+
+    command: Sequence[str] = ("-m", "apex_rtm", "serve")
 
     def __init__(self, data_dir: Path, **settings: Any) -> None:
         self.settings = {"data_dir": data_dir, "host": "127.0.0.1", "port": 0, **settings}
@@ -35,7 +37,7 @@ class ServerProcess:
         environ |= {f"APEX_RTM_{name.upper()}": str(value) for name, value in self.settings.items()}
         environ.pop("PORT", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "apex_rtm", "serve"],
+            [sys.executable, *self.command],
             env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None

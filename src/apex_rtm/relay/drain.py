@@ -17,7 +17,7 @@ from apex_rtm.errors import Refused
 from apex_rtm.log import get_logger
 from apex_rtm.relay.counts import Counts
 from apex_rtm.relay.door import NOT_NOW, BatchRejected, Door, NotNow, Rejected, Taken, Verdict
-from apex_rtm.relay.pace import LONGEST_WAIT_S, back_off_s
+from apex_rtm.relay.pace import LONGEST_SERVER_WAIT_S, LONGEST_WAIT_S, back_off_s
 from apex_rtm.relay.row import Row, encode_message
 from apex_rtm.relay.store import OutboxStore, Refusal, Sent
 
@@ -101,7 +101,7 @@ class Drain:
             wait_s = None
             await self._store.note_success()
         else:
-            wait_s = back_off_s(turn.failures + 1)
+            wait_s = back_off_s(turn.failures + 1, LONGEST_SERVER_WAIT_S)
             await self._store.note_failure(turn.failures + 1, wait_s, batch.failure)
         await self._store.commit()
         self._on_committed(rows, batch)
