@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 SECTIONS: Final = ("1", "2", "3", "4", "5", "6", "7", "10")  # 9 measures speed; 12 and 13 need compression
-AGENT: Final = "apex-rtm"
+NAME: Final = "apex-rtm"
 _PINS: Final = Path(__file__).with_name("requirements.txt")
 
 
@@ -84,7 +84,7 @@ def _write_spec(out: Path, port: int) -> Path:
     out.mkdir(parents=True)
     spec = {
         "outdir": str(out),
-        "servers": [{"agent": AGENT, "url": f"ws://127.0.0.1:{port}"}],
+        "servers": [{"agent": NAME, "url": f"ws://127.0.0.1:{port}"}],
         "cases": [f"{section}.*" for section in SECTIONS],
         "exclude-cases": [],
         "exclude-agent-cases": {},
@@ -96,7 +96,7 @@ def _write_spec(out: Path, port: int) -> Path:
 
 def _read_index(out: Path) -> dict[str, dict[str, Any]] | None:
     path = out / "index.json"
-    return json.loads(path.read_text())[AGENT] if path.is_file() else None
+    return json.loads(path.read_text())[NAME] if path.is_file() else None
 
 
 async def run(python27: Path, wstest: Path, port: int, out: Path) -> dict[str, dict[str, Any]]:
