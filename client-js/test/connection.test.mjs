@@ -114,6 +114,29 @@ test('of two tokens of one owner the wider one serves both', async () => {
   assert.equal((await server.heard('connect', 2)).token, wide);
 });
 
+test('the next token comes from whoever brought the wider one, or from anybody who can', async () => {
+  const narrow = tokenOf('SCOTT', ['app:1']);
+  const wide = tokenOf('SCOTT', ['app:*']);
+  const asked = [];
+  const from = (name) => () => asked.push(name) && Promise.reject(new Error('none'));
+  const renew = async (count) => {
+    server.say({ type: 'expiring', expiresAt: 1 });
+    await until(() => asked.length === count);
+  };
+  await connected({ token: narrow });
+  page.connect({ url: server.url, token: narrow, getToken: from('first') });
+  await renew(1);
+  page.connect({ url: server.url, token: narrow, getToken: from('equal') });
+  await renew(2);
+  page.connect({ url: server.url, token: wide });
+  await renew(3);
+  page.connect({ url: server.url, token: tokenOf('SCOTT', ['*']), getToken: from('wider') });
+  await renew(4);
+  page.connect({ url: server.url, token: narrow, getToken: from('narrower') });
+  await renew(5);
+  assert.deepEqual(asked, ['first', 'first', 'first', 'wider', 'wider']);
+});
+
 test('tokens that each grant what the other does not get a connection each', async () => {
   const first = await connected({ token: tokenOf('SCOTT', ['*']) });
   assert.notEqual(page.connect({ url: server.url, token: tokenOf('SCOTT', ['user:KING']) }), first);
@@ -201,8 +224,9 @@ test('a listener that closes the connection while it comes back is obeyed', asyn
   await lost(connection);
   retry(connection);
   assert.equal(connection.state, 'closed');
-  assert.equal(server.connections, 1);
   assert.deepEqual(page.clock.waiting, []);
+  await connected();
+  assert.equal(server.connections, 2);
 });
 
 test('a listener that fails is reported and the others still hear', async () => {
@@ -401,8 +425,9 @@ test('a page in the back/forward cache holds no socket and returns with it', asy
   assert.deepEqual([connection.changes.at(-1).reason, connection.changes.at(-1).retryInMs], ['pagehide', null]);
   await until(() => server.sockets.clients.size === 0);
   page.fire('online');
-  page.clock.advance(60000);
+  page.show(true);
   assert.equal(connection.state, 'disconnected');
+  assert.deepEqual(page.clock.waiting, []);
   page.fire('pageshow');
   await back(connection);
   assert.equal(server.connections, 2);
