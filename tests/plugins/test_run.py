@@ -194,7 +194,7 @@ def test_every_setting_has_its_type(session: Session, component: Component) -> N
     settings = listens(
         session, component,
         a1="wss://rtm.example.com", a2="orders", a3="changed", a4="orders-changed", a5="SEVERAL", a6="REFRESH:NOTIFY",
-        a7="P10_ORDER", a8=" orders , totals,,", a9='#payload.value# "now"', a10="5000", a11="0", a12="N",
+        a7="P10_ORDER", a8=" orders , totals, ,", a9='#payload.value# "now"', a10="5000", a11="0", a12="N",
     )  # fmt: skip
 
     assert settings.pop("token")
@@ -256,6 +256,14 @@ def test_the_page_gets_nothing_but_what_it_needs(session: Session, component: Co
         "errorText": "Not sent",
         "pageItems": ["P10_A", "P10_B"],
     }
+
+
+def test_a_dynamic_action_from_before_an_attribute_existed_shows_its_errors(
+    session: Session, component: Component
+) -> None:
+    _, settings = rendered(session, component, "render_broadcast", a3="test")
+
+    assert settings == {"onError": "show", "errorText": "The message could not be sent.", "pageItems": []}
 
 
 @pytest.mark.parametrize(
