@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from tests.chaos.follower import Findings, Follower
 from tests.relay.harness import PostgresWork
@@ -134,13 +135,22 @@ async def rows_of(dsn: str) -> list[tuple[str, str, str, str | None, int | None]
 
 async def settle(dsn: str, audience: Audience, within_s: float = 40) -> None:
     """Wait until nothing is pending and everything has arrived."""
-    async with asyncio.timeout(within_s):
-        while True:
-            rows = await rows_of(dsn)
-            sent = sum(status != "PENDING" for _, _, status, _, _ in rows)
-            if sent == len(rows) and len(set(audience.findings.ids.values())) >= sent:
-                return
-            await asyncio.sleep(0.05)
+    until = time.monotonic() + within_s
+    while True:
+        rows = await rows_of(dsn)
+        sent = sum(status != "PENDING" for _, _, status, _, _ in rows)
+        arrived = len(set(audience.findings.ids.values()))
+        if sent == len(rows) and arrived >= sent:
+            return
+        assert time.monotonic() < until, f"{len(rows)} rows, {sent} sent, {arrived} arrived, {await drain_of(dsn)}"
+        await asyncio.sleep(0.05)
+
+
+async def drain_of(dsn: str) -> dict[str, Any]:
+    """How sending goes, by the outbox."""
+    query = "select failures, resume_at - clock_timestamp() as resume_in, last_error, drained_by from rtm_outbox_drain"
+    async with await psycopg.AsyncConnection.connect(dsn, row_factory=dict_row) as connection:
+        return await (await connection.execute(query)).fetchone() or {}
 
 
 async def reckon(dsn: str, audience: Audience) -> Reckoning:

@@ -109,6 +109,10 @@ async def test_a_server_with_a_relay_inside_is_killed_and_its_database_too(clust
         await asyncio.gather(*writing)
         await settle(cluster.dsn, audience)
         assert server.stop() == 0
+    except BaseException:
+        server.kill()
+        print("".join(server.log[-20:]))
+        raise
     finally:
         server.kill()
         await audience.stop()

@@ -6,6 +6,7 @@ from apex_rtm.relay.pace import LONGEST_WAIT_S, Polling, Reconnecting, back_off_
 
 
 def test_back_off_doubles_to_its_bound() -> None:
+    assert [back_off_s(n, 8.0) for n in (1, 2, 3, 4)] == [2, 4, 8, 8]
     assert [back_off_s(n) for n in (1, 2, 3, 6, 7, 100_000)] == [
         2,
         4,

@@ -9,11 +9,11 @@ from typing import Final
 LONGEST_WAIT_S: Final = 64.0
 """No failure holds a row or a sender up for longer; the job in the database keeps the same bound (rtm_job)."""
 LONGEST_SERVER_WAIT_S: Final = 8.0
-"""How long after its return a server is found at the latest. To ask costs the relay one transaction and a connection."""
+"""How long after its return a server is found at the latest. To ask costs one transaction and one connection."""
 
 
 def back_off_s(failures: int, longest_s: float = LONGEST_WAIT_S) -> float:
-    """Seconds after the n-th failure in a row: 2, 4, 8 …"""
+    """Seconds after the n-th failure in a row: 2, 4, 8 and so on."""
     return min(2.0 ** min(failures, 10), longest_s)
 
 
