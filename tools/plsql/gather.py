@@ -1,9 +1,10 @@
-"""Write ``catalogue.json``: what ``db/`` uses of the packages that Oracle and APEX supply, with the source of each.
+"""Write ``catalogue.json``: what our scripts use of the packages that Oracle and APEX supply, with the source of each.
 
     python -m tools.plsql.gather SIGNATURES.json ...
 
 The input files hold whole packages, in the shape that ``_entry`` reads. Only what the scripts name is taken over, so
-that the catalogue can be read, and checked by hand against the documentation.
+that the catalogue can be read, and checked by hand against the documentation. What those files lack stands in
+``known_signatures.json``, with its source.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,41 +22,62 @@ from tools.plsql.script import COMMAND, MLE, read_script
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CATALOGUE = HERE / "catalogue.json"
-ABOUT = "Written by 'python -m tools.plsql.gather', do not edit: what db/ uses of the supplied packages, with sources."
+KNOWN = HERE / "known_signatures.json"
+SUFFIXES = (".sql", ".pks", ".pkb")
+ABOUT = "Written by 'python -m tools.plsql.gather', do not edit: what our scripts use of the supplied packages."
 
 
-def names_in(paths: list[Path]) -> set[str]:
+@dataclass(slots=True)
+class Used:
+    """What the scripts mention: single names, and pairs joined by a dot."""
+
+    names: set[str] = field(default_factory=set)
+    pairs: set[tuple[str, str]] = field(default_factory=set)
+
+
+def used_in(paths: list[Path]) -> Used:
     """Every name that the scripts mention, in code and inside strings (jobs and dynamic calls name things there)."""
-    names: set[str] = set()
+    used = Used()
     for path in paths:
         for piece in read_script(path, ROOT).pieces:
             if piece.kind in (COMMAND, MLE):
                 continue
-            tokens = tokenize(piece.text)
-            names.update(token.low for token in tokens if token.kind in (WORD, QUOTED))
-            for token in tokens:
-                if token.kind == STRING:
-                    names.update(re.findall(r"[a-z][a-z0-9_$#]*", token.text.lower()))
-    return names
+            for token in tokenize(piece.text):
+                if token.kind in (WORD, QUOTED):
+                    used.names.add(token.low)
+                elif token.kind == STRING:
+                    used.names.update(_NAME.findall(token.text.lower()))
+            used.pairs.update(_PAIR.findall(piece.text.lower()))
+    return used
 
 
-def _entry(facts: dict[str, Any], source: str, used: set[str]) -> dict[str, Any]:
+_NAME = re.compile(r"[a-z][a-z0-9_$#]*")
+_PAIR = re.compile(r"\b([a-z][a-z0-9_$#]*)\.([a-z][a-z0-9_$#]*)")
+
+
+def _entry(package: str, facts: dict[str, Any], source: str, used: Used) -> dict[str, Any]:
     """One package or object type, cut down to what is used."""
+    subprograms = facts.get("subprograms", [])
+    # A method stands behind a variable, whose name says nothing of its type.
+    is_type = any("scope" in item for item in subprograms) or package in facts.get("types", {})
+
+    def wanted(member: str) -> bool:
+        return member in used.names if is_type else (package, member) in used.pairs
+
     entry: dict[str, Any] = {"source": facts.get("source", source), "known": facts.get("confidence", "read")}
     if "inherits" in facts:
         entry["inherits"] = facts["inherits"]
     entry["subprograms"] = [
         {key: value for key, value in subprogram.items() if key != "source"}
-        for subprogram in facts.get("subprograms", [])
-        if subprogram["name"] in used and not subprogram.get("internal")
+        for subprogram in subprograms
+        if wanted(subprogram["name"]) and not subprogram.get("internal")
     ]
     for key in ("constants", "exceptions"):
-        entry[key] = sorted(item for item in facts.get(key, []) if item in used)
+        entry[key] = sorted(item for item in facts.get(key, []) if wanted(item))
     for key in ("records", "types"):
-        entry[key] = {item: shape for item, shape in sorted(facts.get(key, {}).items()) if item in used}
+        entry[key] = {item: shape for item, shape in sorted(facts.get(key, {}).items()) if wanted(item)}
     for subprogram in entry["subprograms"]:  # types that only a signature names
-        for parameter in subprogram["params"]:
-            type_name = parameter["type"]
+        for type_name in [subprogram.get("returns"), *(item["type"] for item in subprogram["params"])]:
             for key in ("records", "types"):
                 if type_name in facts.get(key, {}):
                     entry[key][type_name] = facts[key][type_name]
@@ -63,15 +86,15 @@ def _entry(facts: dict[str, Any], source: str, used: set[str]) -> dict[str, Any]
 
 def gather(files: list[Path], scripts: list[Path]) -> dict[str, Any]:
     """The catalogue for ``scripts`` out of the signature ``files``."""
-    used = names_in(scripts)
+    used = used_in(scripts)
     packages: dict[str, Any] = {}
     for file in files:
         facts = json.loads(file.read_text(encoding="utf-8"))
         about = str(facts.pop("_about", "")).split(". ")[0]
-        wanted = {name for name in facts if name in used and name != "sql_functions"}
+        wanted = {name for name in facts if name in used.names and name != "sql_functions"}
         wanted |= {facts[name]["inherits"] for name in wanted if "inherits" in facts[name]}
         for name in sorted(wanted):
-            packages[name] = _entry(facts[name], about, used)
+            packages[name] = _entry(name, facts[name], about, used)
     return {"about": ABOUT, "packages": dict(sorted(packages.items()))}
 
 
@@ -97,8 +120,9 @@ def main(arguments: list[str]) -> int:
     if not arguments or "--help" in arguments:
         print(__doc__)
         return 2
-    scripts = sorted(path for path in (ROOT / "db").rglob("*") if path.suffix in (".sql", ".pks", ".pkb"))
-    catalogue = gather([Path(argument) for argument in arguments], scripts)
+    folders = (ROOT / "db", ROOT / "tests" / "oracle" / "utplsql")
+    scripts = sorted(path for folder in folders for path in folder.rglob("*.*") if path.suffix in SUFFIXES)
+    catalogue = gather([*(Path(argument) for argument in arguments), KNOWN], scripts)
     CATALOGUE.write_text(text_of(catalogue), encoding="utf-8")
     print(f"{CATALOGUE.relative_to(ROOT)}: {len(catalogue['packages'])} packages")
     return 0

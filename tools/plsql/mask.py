@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
-from tools.plsql.lexer import STRING, Token, tokenize
+from tools.plsql.lexer import STRING, WORD, Token, tokenize
 from tools.plsql.stream import Stream
 from tools.plsql.tree import Pragma, Unit
 
@@ -164,6 +165,37 @@ def _identity_options(tokens: list[Token]) -> Iterator[Edit]:
             yield (tokens[at + 1].start, tokens[_closing(tokens, at + 2)].end, "")
 
 
+def _chained_calls(tokens: list[Token]) -> Iterator[Edit]:
+    """``a.b(x).c(y);`` as a statement becomes ``a.b(x, y);``, and ``a.b(x).c();`` becomes ``a.b(x);``."""
+    for at in range(1, len(tokens)):
+        starts = tokens[at - 1].op(";") or tokens[at - 1].word("begin", "then", "else", "loop")
+        if not starts or tokens[at].kind != WORD:
+            continue
+        end = at
+        while _op(tokens, end + 1, ".") and end + 2 < len(tokens):
+            end += 2
+        if not _op(tokens, end + 1, "("):
+            continue
+        close = _closing(tokens, end + 2)
+        while _op(tokens, close + 1, ".") and _op(tokens, close + 3, "("):
+            if _op(tokens, close + 4, ")"):
+                yield (tokens[close + 1].start, tokens[close + 4].end, "")
+            else:
+                yield (tokens[close].start, tokens[close + 3].end, ",")
+            close = _closing(tokens, close + 4)
+
+
+def _op(tokens: list[Token], at: int, text: str) -> bool:
+    return at < len(tokens) and tokens[at].op(text)
+
+
+def _member_decode(tokens: list[Token]) -> Iterator[Edit]:
+    """DECODE is a function of SQL; behind a dot (``apex_jwt.decode``) it is a name like any other."""
+    for before, token in pairwise(tokens):
+        if before.op(".") and token.word("decode"):
+            yield (token.start, token.end, "decod_")
+
+
 def _body_pragmas(tokens: list[Token], unit: Unit | None) -> Iterator[Edit]:
     if unit is None or unit.kind != "package body":
         return
@@ -190,4 +222,6 @@ _FINDERS: dict[str, Callable[[list[Token]], Iterator[Edit]]] = {
     "save exceptions": _save_exceptions,
     "drop table cascade constraints": _cascade_constraints,
     "options of an identity column": _identity_options,
+    "chained call as a statement": _chained_calls,
+    "decode behind a dot": _member_decode,
 }

@@ -41,6 +41,8 @@ class SqlNames:
 
     def faults(self, tokens: list[Token], scope: Scope) -> Iterator[tuple[int, str]]:
         """(line, message) for every name that means nothing."""
+        if tokens and tokens[0].word("savepoint", "rollback", "commit"):
+            return  # what stands there names savepoints
         statement = _Statement(tokens, self._is_relation)
         try:
             yield from _counts(tokens)

@@ -135,6 +135,15 @@ def _hextoraw(value: Value) -> Value:
     return None if text is None else bytes.fromhex(text)
 
 
+def _rpad(text: str, length: Value, characters: Value = " ") -> str | None:
+    count, fill = int(number_of(length) or 0), text_of(characters) or " "
+    return (text + fill * count)[:count]
+
+
+def _unistr(text: str) -> str | None:
+    return re.sub(r"\\([0-9A-Fa-f]{4})", lambda found: chr(int(found.group(1), 16)), text)
+
+
 def _strip(side: str) -> Callable[..., str | None]:
     def run(text: str, characters: Value = " ") -> str | None:
         return str(getattr(text, side)(text_of(characters)))
@@ -180,6 +189,7 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "regexp_substr": _text(_regexp_substr),
     "replace": _text(_replace),
     "round": _round,
+    "rpad": _text(_rpad),
     "rtrim": _text(_strip("rstrip")),
     "substr": _text(_substr),
     "substrb": _text(_substrb),
@@ -189,5 +199,6 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "to_number": number_of,
     "trim": _text(_strip("strip")),
     "trunc": _trunc,
+    "unistr": _text(_unistr),
     "upper": _text(str.upper),
 }

@@ -40,10 +40,13 @@ class Database:
         self.row_count = 0
         self.scripts: list[str] = []
         self._folder = folder
-        self._tables = {name for name in world.tables if world.created("table", name)}
+        self._tables = set(world.tables)
         self._connections = [self._connect()]
-        for text in _definitions(world):
-            self._create(text)
+        for kind, text in _definitions(world):
+            if kind == "table":
+                self._create(text)
+            else:
+                self._create_view(text)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._folder / "main.db", isolation_level=None, timeout=5)
@@ -51,6 +54,7 @@ class Database:
         connection.row_factory = sqlite3.Row
         for name in ("main", "log"):
             connection.execute(f"pragma {name}.journal_mode = wal")
+            connection.execute(f"pragma {name}.synchronous = off")
         return connection
 
     def close(self) -> None:
@@ -111,14 +115,24 @@ class Database:
         schema = "log." if name == LOG_TABLE else ""
         self._connections[0].execute(f"create table {schema}{name} ({', '.join(columns)})")
 
+    def _create_view(self, text: str) -> None:
+        """A view, where SQLite can read it; a query of another one fails."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._connections[0].execute(re.sub(r"create\s+or\s+replace", "create temp", text, flags=re.IGNORECASE))
+
     # --- statements of PL/SQL
 
     def sql(self, statement: Sql, frame: Frame) -> None:
         """Run one SQL statement of PL/SQL."""
         if statement.verb == "commit":
             self.commit()
+        elif statement.verb == "rollback" and len(statement.tokens) > 1:
+            self._current.execute(f"rollback to {statement.tokens[-1].low}")
         elif statement.verb == "rollback":
             self.rollback()
+        elif statement.verb == "savepoint":
+            self._begin()
+            self._current.execute(f"savepoint {statement.tokens[-1].low}")
         elif statement.verb == "select":
             self._select(statement, frame)
         elif statement.verb in ("insert", "update", "delete"):
@@ -239,10 +253,13 @@ def _is_field(node: Reference, names: set[str]) -> bool:
     return len(node.parts) > 1 and node.parts[0].name not in names
 
 
-def _definitions(world: World) -> Iterator[str]:
-    for piece in world.pieces:
-        if piece.kind in (SQL, PLSQL) and re.match(r"\s*create\s+table\b", piece.text, re.IGNORECASE):
-            yield piece.text
+def _definitions(world: World) -> Iterator[tuple[str, str]]:
+    """Tables, then views; what a view selects is looked at only when it is asked."""
+    for kind in ("table", "view"):
+        pattern = re.compile(rf"\s*create\s+(or\s+replace\s+)?{kind}\b", re.IGNORECASE)
+        for piece in world.pieces:
+            if piece.kind in (SQL, PLSQL) and pattern.match(piece.text):
+                yield kind, piece.text.rstrip().removesuffix(";")
 
 
 def _column(tokens: list[Token]) -> str:
