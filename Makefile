@@ -32,7 +32,7 @@ check: dev .work ## format, types, layers, unit tests: under a minute
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache >.work/layers.txt || { cat .work/layers.txt; exit 1; }
 	@$(BIN)/python -m tools.settings_page --check
-	@$(BIN)/pytest -q -m "not slow"
+	@$(BIN)/pytest -q -m "not slow" -n 2
 
 system:
 	@tools/system_packages.sh
