@@ -46,7 +46,20 @@ def _as_json(value: object) -> bytes:
     return json.dumps(value).encode("utf-8", "surrogatepass")  # NaN and Infinity are written as such
 
 
-BODIES = st.binary(max_size=200) | NEARLY_JSON | OBJECTS.map(_as_json) | JSON_VALUES.map(_as_json)
+# Messages that would be good, but for one literal that no JSON library would write.
+POISON = st.sampled_from(
+    [b"1e999", b"-1E+400", b"9" * 400, b"1." + b"9" * 400 + b"e300", b"NaN", b"-Infinity", b'"\\ud800"', b'"\xff"',
+     b"[" * 30 + b"]" * 30, b"01", b"1", b'"\x00"']
+)  # fmt: skip
+MESSAGES = st.fixed_dictionaries(
+    {
+        "channel": st.text(min_size=1, max_size=5),
+        "payload": st.just("@") | st.lists(st.just("@") | JSON_VALUES, max_size=3),
+    },
+    optional={"meta": st.dictionaries(st.text(max_size=3), st.just("@") | JSON_VALUES, max_size=2)},
+)
+POISONED = st.tuples(MESSAGES, POISON).map(lambda pair: _as_json(pair[0]).replace(b'"@"', pair[1]))
+BODIES = POISONED | st.binary(max_size=200) | NEARLY_JSON | OBJECTS.map(_as_json) | JSON_VALUES.map(_as_json)
 
 
 def _reads_back(text: bytes) -> Any:
@@ -102,6 +115,7 @@ def test_any_body_of_a_broadcast_is_a_publication_that_browsers_can_read_or_a_re
     BODIES
     | st.lists(OBJECTS | JSON_VALUES, max_size=12).map(lambda messages: _as_json({"messages": messages}))
     | NEARLY_JSON.map(lambda text: b'{"messages":[' + text + b"]}")
+    | st.lists(POISONED, max_size=4).map(lambda messages: b'{"messages":[' + b",".join(messages) + b"]}")
 )
 def test_any_body_of_a_batch_is_publications_or_refusals(body: bytes) -> None:
     asyncio.run(_publish(body, batch=True))
