@@ -420,6 +420,7 @@ test('a page that becomes visible asks whether its socket is still alive', async
 test('a page in the back/forward cache holds no socket and returns with it', async () => {
   const connection = await connected();
   page.fire('pageshow'); // the first one, when nothing was hidden
+  assert.equal(connection.state, 'connected');
   page.fire('pagehide');
   assert.equal(connection.state, 'disconnected');
   assert.deepEqual([connection.changes.at(-1).reason, connection.changes.at(-1).retryInMs], ['pagehide', null]);
@@ -431,6 +432,10 @@ test('a page in the back/forward cache holds no socket and returns with it', asy
   page.fire('pageshow');
   await back(connection);
   assert.equal(server.connections, 2);
+  connection.close();
+  page.fire('pagehide');
+  page.fire('pageshow');
+  assert.equal(connection.state, 'closed');
 });
 
 test('a token without channels still has an owner', async () => {

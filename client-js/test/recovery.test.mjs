@@ -129,8 +129,11 @@ test('a page that returns from the back/forward cache keeps its position again',
   assert.deepEqual(after.values, ['live']);
 });
 
-test('a page that dies without a word repeats a second at most', async () => {
+test('a page that dies without a word repeats a second at most, also after a cut', async () => {
   const before = await open();
+  await cut(before);
+  await comeBack(before);
+  await server.heard('subscribe', 2);
   server.publish('test', 'saved');
   await until(() => before.values.length === 1);
   before.clock.advance(1000);
