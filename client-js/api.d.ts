@@ -115,6 +115,20 @@ interface RtmListenerConfig extends RtmOptions {
   apexEvent?: string;
   /** Asked for a new token by apex.server.plugin when there is one; not in open mode. */
   ajaxIdentifier?: string;
+  /** What a message does beside firing the event; `['item']` unless given, `[]` for nothing. */
+  actions?: ('item' | 'refresh' | 'notify')[];
+  /** Item to set; unless given the message names it by `payload.itemName`. */
+  itemName?: string;
+  /** Static ids of regions to refresh. */
+  regions?: string[];
+  /** Text of the notification; `#payload.value#` and the like are filled in. */
+  template?: string;
+  /** A region is refreshed at most once in this time; 1000 unless given. */
+  refreshIntervalMs?: number;
+  /** A refresh waits a random part of this time, so that pages do not ask all at once; 500 unless given. */
+  refreshSpreadMs?: number;
+  /** A page in a hidden tab refreshes when it is looked at again. */
+  waitWhileHidden?: boolean;
 }
 
 interface RtmBroadcastConfig {
@@ -163,6 +177,8 @@ interface Rtm {
     takes(name: string, channel: string, user: string | null): boolean;
     tell<T>(listeners: Iterable<((argument: T) => void) | undefined>, argument: T): void;
   };
+  /** Not for pages: what actions.js gives to listener.js. */
+  _act(publication: RtmPublication, settings: RtmListenerConfig): void;
   broadcast(this: unknown, context?: ApexActionContext, config?: RtmBroadcastConfig): boolean | void;
 }
 

@@ -1,5 +1,5 @@
 /*
- * listener.js: the Listener dynamic action in the browser. Needs subscriptions.js and rtm.js. MIT License.
+ * listener.js: the Listener dynamic action in the browser. Needs subscriptions.js, rtm.js and actions.js. MIT License.
  * A dynamic action calls rtm.listener with itself as `this`, or as first argument with its settings as the second.
  *
  * What happens on `document`, for other dynamic actions with Selection Type "JavaScript Expression":
@@ -68,22 +68,6 @@
       });
   }
 
-  /**
-   * Puts the value into the item that the message names. Text stays text, and the change event is held back: a dynamic
-   * action on Change that broadcasts would send the same value round for ever.
-   * @param {RtmPublication} publication
-   */
-  function setItem({ payload, channel }) {
-    if (payload === null || typeof payload !== 'object') return;
-    const { itemName, value } = payload;
-    if (typeof itemName !== 'string' || value === undefined || !root.apex.item.isItem(itemName)) return;
-    const isPlain = (/** @type {unknown} */ one) => one === null || typeof one !== 'object';
-    if (!isPlain(value) && !(Array.isArray(value) && value.every(isPlain))) {
-      return root.apex.debug.warn('rtm: the value for', itemName, 'from channel', channel, 'is no text');
-    }
-    root.apex.item(itemName).setValue(value === null ? '' : value, null, true);
-  }
-
   /** @param {RtmConnection} connection */
   function tellStates(connection) {
     if (told.has(connection)) return;
@@ -101,14 +85,16 @@
   }
 
   /** @param {RtmListenerConfig} settings @returns {RtmCallbacks} */
-  function callbacksFor({ eventName, apexEvent }) {
+  function callbacksFor(settings) {
+    const { eventName, apexEvent } = settings;
     return {
       onPublication(publication) {
         if (eventName && eventName !== publication.eventName) return;
         try {
-          setItem(publication);
+          rtm._act(publication, settings);
         } catch (error) {
-          root.apex.debug.error('rtm: the item was not set', error); // and the event is fired all the same
+          // The event is fired all the same.
+          root.apex.debug.error('rtm: the item was not set or the page not refreshed', error);
         }
         trigger(apexEvent || DEFAULT_EVENT, publication);
       },

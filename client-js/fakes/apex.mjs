@@ -7,6 +7,9 @@ export class FakeApex {
   resumed = [];
   messages = [];
   logged = [];
+  shown = [];
+  refreshed = [];
+  regions = new Set(['EMP', 'DEPT']);
   /** What the plug-in in the database answers; an Error makes the call fail. */
   answer = {};
 
@@ -20,7 +23,11 @@ export class FakeApex {
     this.message = {
       clearErrors: () => (this.messages = []),
       showErrors: (error) => this.messages.push(error),
+      showPageSuccess: (text) => this.shown.push(text),
     };
+    this.region = Object.assign((id) => ({ refresh: () => this.refreshed.push(id) }), {
+      isRegion: (id) => this.regions.has(id),
+    });
     const log = (level) => (...words) => this.logged.push([level, words.join(' ')]);
     this.debug = { error: log('error'), warn: log('warn'), info: log('info') };
     this.item = Object.assign((name) => this.#item(name), { isItem: (name) => this.items.has(name) });

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { WebSocket } from 'ws';
 import { FakeClock } from './clock.mjs';
 
-const FILES = ['subscriptions.js', 'rtm.js', 'listener.js', 'broadcast_da.js'];
+const FILES = ['subscriptions.js', 'rtm.js', 'actions.js', 'listener.js', 'broadcast_da.js'];
 const SOURCES = FILES.map((name) => readFileSync(new URL('../' + name, import.meta.url), 'utf8'));
 
 /** As in a browser, a socket that fails says so by its close event. */

@@ -20,7 +20,7 @@ def test_embedded_files_equal_the_client(plugin: Plugin) -> None:
 
 
 def test_the_listener_has_the_connection_and_its_glue_and_the_action_only_its_own() -> None:
-    assert list(embedded_files(EXPORTS / LISTENER)) == ["subscriptions.js", "rtm.js", "listener.js"]
+    assert list(embedded_files(EXPORTS / LISTENER)) == ["subscriptions.js", "rtm.js", "actions.js", "listener.js"]
     assert list(embedded_files(EXPORTS / ACTION)) == ["broadcast_da.js"]
     assert embedded_files(EXPORTS / PROCESS) == {}
 
