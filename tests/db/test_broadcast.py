@@ -283,6 +283,27 @@ def test_log_that_cannot_be_written_does_not_lose_the_message(session: Session, 
     assert "rtm_log" in session.call("rtm_log_api.last_failure")
 
 
+@pytest.mark.parametrize(("level", "statuses"), [("ALL", ["SENT", "FAILED"]), ("ERRORS", ["FAILED"]), ("OFF", [])])
+def test_log_keeps_what_the_level_says(session: Session, level: str, statuses: list[str]) -> None:
+    session.configure(log_level=level)
+
+    send(session, p_channel="c")
+    with refused(session, "request_refused"):
+        send(session, p_channel="c", p_payload="1e999")
+
+    assert [row["status"] for row in session.log()] == statuses
+
+
+def test_log_keeps_payloads_only_where_it_shall(session: Session) -> None:
+    """Payloads can hold personal data."""
+    session.configure(log_payload="Y")
+    send(session, p_channel="c", p_payload='"kept"')
+    session.configure(log_payload="N")
+    send(session, p_channel="c", p_payload='"not kept"')
+
+    assert [row["payload"] for row in session.log()] == ['"kept"', None]
+
+
 async def test_batch_reports_what_became_of_each_message(session: Session, server: ServerProcess) -> None:
     messages = session.collection(
         session.record("websocket_api.t_message", channel="shop:3", payload="1"),

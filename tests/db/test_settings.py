@@ -168,3 +168,11 @@ def test_only_whole_urls_are_allowed(bare: Session) -> None:
 
 def test_nothing_is_allowed_before_anything_is_stored(bare: Session) -> None:
     assert bare.call("rtm_config_api.is_allowed", p_url="https://rtm.example.com") is not True
+
+
+@pytest.mark.parametrize(
+    ("text", "is_safe"),
+    [("a-Key_1~", True), (None, False), ("a b", False), ("a\n", False), ("ü", False), ("\u007f", False)],
+)
+def test_only_visible_ascii_goes_into_a_header(bare: Session, text: str | None, is_safe: bool) -> None:
+    assert bare.call("rtm_config_api.is_header_safe", p_text=text) is is_safe
