@@ -19,9 +19,9 @@ TEXTS = {
     if isinstance(value, str) and value.strip().startswith(("select", "update"))
 }
 WORDS = {
-    "select", "from", "where", "and", "or", "not", "exists", "null", "case", "when", "then", "else", "end", "as", "order",
-    "by", "for", "update", "skip", "locked", "set", "interval", "second", "minute", "count", "length", "dual", "status",
-    "current_timestamp", "systimestamp", "sys_extract_utc", "numtodsinterval", "value", "name", "id",
+    "select", "from", "where", "and", "or", "not", "exists", "null", "case", "when", "then", "else", "end", "as",
+    "order", "by", "for", "update", "skip", "locked", "set", "interval", "second", "count", "length", "dual", "status",
+    "value", "name", "id", "current_timestamp", "sys_extract_utc", "numtodsinterval",
 }  # fmt: skip
 
 

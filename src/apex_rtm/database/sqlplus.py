@@ -163,7 +163,9 @@ class Runner:
             self._defines = words[words.index("define") + 1] != "off"
 
     def _on_whenever(self, text: str) -> None:
-        self._stops_on_error = text.lower().startswith("sqlerror exit")
+        event, action, *_ = [*text.lower().split(), "", ""]
+        if event == "sqlerror":  # oserror is about files: a script that is not there ends the run anyway
+            self._stops_on_error = action == "exit"
 
     def _on_define(self, text: str) -> None:
         name, _, value = text.partition("=")
