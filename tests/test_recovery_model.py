@@ -28,7 +28,13 @@ CHANNELS = ("a:1", "a:2", "b:1", "c")
 # Exact names and prefixes alone, together, and in the order that clients are advised against.
 WISHES = (("a:1",), ("a:*",), ("a:1", "b:1", "a:*"), ("*", "b:1"), ("a:1", "a:2", "b:*", "*"))
 # So little is kept that a few steps push something out: by number, by bytes, by channels or, when time passes, by age.
-LIMITS: tuple[dict[str, int], ...] = ({"size": 3}, {"max_bytes": 5500}, {"max_channels": 3}, {"size": 2, "max_channels": 3}, {})
+LIMITS: tuple[dict[str, int], ...] = (
+    {"size": 3},
+    {"max_bytes": 5500},
+    {"max_channels": 3},
+    {"size": 2, "max_channels": 3},
+    {},
+)
 
 channels = st.sampled_from(CHANNELS)
 who = st.integers(0, len(WISHES) - 1)
@@ -46,12 +52,14 @@ class Page:
     to_say: list[dict[str, Any]] = field(default_factory=list)
     since: dict[str, dict[str, Any]] = field(default_factory=dict)
     promised_from: dict[str, int] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
     handled: list[tuple[str, int]] = field(default_factory=list)
 
     def handle(self, frame: dict[str, Any], accepted: int) -> None:
         """Do what docs/protocol.md asks of a client with one frame. `accepted` is how many there have been so far."""
         channel, position = frame["channel"], {"epoch": frame["epoch"], "offset": frame["offset"]}
         if frame.get("type") == "subscribed":
+            self.answered.add(channel)
             assert not (frame["recovered"] and channel not in self.since), "recovered without a position"
             if not frame["recovered"]:
                 self.promised_from[channel] = frame["accepted"]
@@ -64,7 +72,7 @@ class Page:
         assert not before or number > before[-1], f"{channel} {number} came after {before[-1]}"
         assert number < accepted
         self.handled.append((channel, number))
-        for name in self.wishes:
+        for name in self.answered:  # before its answer nothing comes through a subscription
             if name == channel:
                 self.since[name] = position
             elif parse_pattern(name).matches(channel):
@@ -179,7 +187,7 @@ class Recovery(RuleBasedStateMachine):
         del frames[:count]
 
     def connect(self, page: Page, room: int | None) -> None:
-        page.client = self.core.open()
+        page.client, page.answered = self.core.open(), set()
         page.client.peer.room = room
         page.to_say = [{"type": "subscribe", "channel": name, "since": page.since.get(name)} for name in page.wishes]
         self.settle()
