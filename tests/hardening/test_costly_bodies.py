@@ -64,7 +64,8 @@ def test_reading_takes_time_in_proportion_to_length(kind: str) -> None:
     """A pattern that starts anew at every byte takes hours: eight times the length would be 64 times the time."""
     make = COSTLY[kind]
     short, long = _seconds(make(150_000)), _seconds(make(1_200_000))
-    assert long < max(30 * short, 0.1), f"{short * 1000:.1f} ms became {long * 1000:.1f} ms"
+    # Memory of its own and caches make it more than eight times; the least that a wrong pattern takes is minutes.
+    assert long < max(30 * short, 1.0), f"{short * 1000:.1f} ms became {long * 1000:.1f} ms"
 
 
 @pytest.fixture(scope="module")
