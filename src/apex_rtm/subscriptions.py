@@ -30,7 +30,7 @@ class Subscription:
 class Subscriptions:
     """All subscriptions of a connection, in the order in which they were made. At most one, the last, is `joining`."""
 
-    __slots__ = ("_hub", "_peer", "_session", "by_name", "joining")
+    __slots__ = ("_held", "_held_from", "_hub", "_peer", "_session", "by_name", "joining")
 
     def __init__(self, hub: Hub, session: Session, peer: Peer) -> None:
         self._hub = hub
@@ -38,6 +38,8 @@ class Subscriptions:
         self._peer = peer
         self.by_name: dict[str, Subscription] = {}
         self.joining: Subscription | None = None
+        self._held: list[Subscription] = []
+        self._held_from = 0
 
     def add(self, pattern: Pattern) -> Subscription:
         """Note a wish; nothing is delivered before `go_live` or `replay`."""
@@ -50,8 +52,12 @@ class Subscriptions:
         """End a subscription, also one whose replay still waits for the peer."""
         subscription = self.by_name.pop(name)
         self._hub.unsubscribe(subscription.pattern, self._session)
+        if subscription in self._held:
+            self._held.remove(subscription)
         if subscription is self.joining:
             self.joining = None
+            if self._held and not self._session.ended:  # only the replay knew how far they had come
+                self._session.on_stalled()
         return subscription.pattern
 
     def go_live(self, subscription: Subscription) -> None:
@@ -80,19 +86,21 @@ class Subscriptions:
 
         Returns False when the log no longer holds what comes next.
         """
-        self.joining = subscription
+        if self.joining is None:
+            self._hold(subscription)
         pattern, others = subscription.pattern, self._overlapping(subscription)
+        live = [other for other in others if other not in self._held]
         while self.joining is subscription:
             # A part at a time: a peer that reads slowly comes here again for every few frames.
             missed = self._hub.journal.missed(pattern, subscription.cursor, _REPLAY_PART)
             if missed is None:
                 return False
             if not missed:
-                self.joining = None
-                self.go_live(subscription)
+                self._release(subscription)
                 break
             for entry in missed:
-                if not any(other.pattern.matches(entry.channel) for other in others):
+                delivering = others if entry.seq <= self._held_from else live
+                if not any(other.pattern.matches(entry.channel) for other in delivering):
                     self._peer.send(entry.frame)
                 epoch = subscription.cursor.epoch
                 subscription.cursor = Position(epoch, entry.seq) if pattern.is_prefix else entry.position
@@ -100,10 +108,36 @@ class Subscriptions:
                     return True
         return True
 
+    def _hold(self, subscription: Subscription) -> None:
+        """Begin a replay, which from now on brings what narrower subscriptions would: all in the order of the journal.
+
+        A client cannot tell through which of two subscriptions a publication came. It would take a live one for the
+        place that the replay has come to, and a cut just then would skip all that lies between.
+        """
+        self.joining = subscription
+        self._held = [other for other in self._overlapping(subscription) if _brings(subscription, other)]
+        self._held_from = self._hub.journal.seq
+        for other in self._held:
+            self._hub.unsubscribe(other.pattern, self._session)
+
+    def _release(self, subscription: Subscription) -> None:
+        self.joining = None
+        self.go_live(subscription)
+        for other in self._held:
+            self.go_live(other)
+        self._held = []
+
     def _overlapping(self, subscription: Subscription) -> list[Subscription]:
         """Find the earlier subscriptions that bring some of the same publications: they deliver those. Mostly none."""
         pattern = subscription.pattern
         return [s for s in self.by_name.values() if s is not subscription and s.pattern.overlaps(pattern)]
+
+
+def _brings(wide: Subscription, narrow: Subscription) -> bool:
+    """Tell whether all that `narrow` delivers matches `wide`. Both have the same viewer, but an exact name has none."""
+    if narrow.pattern.is_prefix:
+        return wide.pattern.covers(narrow.pattern)
+    return wide.pattern.matches(narrow.pattern.stem)
 
 
 def _is_out_of_order(missed: list[Entry], others: list[Subscription]) -> bool:
