@@ -422,20 +422,92 @@ async def test_what_was_subscribed_and_left_again_does_not_matter() -> None:
     assert client.peer.take_places() == places("a2")
 
 
-async def test_live_publications_during_a_replay_that_another_subscription_brings() -> None:
+async def test_while_a_wildcard_catches_up_everything_comes_in_the_order_of_the_journal() -> None:
+    """A client takes what it received last for the place of its wildcard, whoever brought it. Were a2 delivered live
+    before b3, a cut just then would make it ask for what came after a2, and b3 would be lost without a word.
+    """
     core = await Core().start()
-    frames = await publish(core, "ababab")
+    frames = await publish(core, "abbb")
     client = core.open()
     client.subscribe("a", since=position(frames[0]))
-    client.peer.take()
     client.peer.room = 2
     client.subscribe("*", since=place(frames[1]))
     assert client.peer.take_places() == places("b2")
 
-    await publish(core, "ab")  # a is live, the wildcard is not
-    assert client.peer.take_places() == places("a4")
-    client.read_on()
-
-    assert client.peer.take_places() == places("b3 b4")
     await publish(core, "ab")
-    assert client.peer.take_places() == places("a5 b5")
+    assert client.peer.take() == []
+    client.read_on(2)
+    assert client.peer.take_places() == places("b3 a2")
+    await publish(core, "a")
+    client.read_on()
+    assert client.peer.take_places() == places("b4 a3")
+
+    await publish(core, "ab")
+    assert client.peer.take_places() == places("a4 b5")
+    client.ask(type="unsubscribe", channel="*")
+    await publish(core, "ab")
+    assert client.peer.take_places() == places("a5")
+
+
+async def test_narrower_wildcards_are_held_back_too_and_others_are_not() -> None:
+    core = await Core().start()
+    before = position(core.open().subscribe("*"))
+    for channel in ("x:1", "y:1", "x:2"):
+        await core.publish(channel)
+    client = core.open()
+    for name in ("x:1*", "y:*"):
+        client.say(type="subscribe", channel=name, since=before)
+    client.peer.take()
+    client.peer.room = 2
+    client.subscribe("x:*", since=before)
+    assert client.peer.take_places() == [("x:2", 1)]
+    client.peer.room = 0
+
+    for channel in ("x:1", "y:1", "x:2"):
+        await core.publish(channel)
+    assert client.peer.take_places() == [("y:1", 2)]
+    client.read_on()
+    assert client.peer.take_places() == [("x:1", 2), ("x:2", 2)]
+
+
+async def test_a_foreign_channel_that_was_granted_by_name_is_not_held_back_for_a_wildcard_that_does_not_show_it() -> (
+    None
+):
+    core = await Core(secured=True).start()
+    client = core.connect("SCOTT", "*", "user:KING")
+    before = position(client.subscribe("*"))
+    await core.publish("a")
+    await core.publish("a")
+    client = core.connect("SCOTT", "*", "user:KING")
+    client.subscribe("user:KING")
+    client.peer.room = 2
+    client.subscribe("*", since=before)
+    assert client.peer.take_places() == [("a", 1)]
+
+    await core.publish("user:KING")
+
+    assert client.peer.take_places() == [("user:KING", 1)]
+    client.read_on()
+    await core.publish("user:KING")
+    assert client.peer.take_places() == [("a", 2), ("user:KING", 2)]
+
+
+async def test_a_replay_that_is_revoked_while_it_held_others_back_ends_the_connection() -> None:
+    """Only the replay knew how far the others had come; the client returns and recovers them."""
+    core = await Core(secured=True).start()
+    client = core.connect("SCOTT", "*")
+    before = position(client.subscribe("*"))
+    for channel in "abb":
+        await core.publish(channel)
+    client = core.connect("SCOTT", "*")
+    client.subscribe("a")
+    client.subscribe("c")
+    client.peer.room = 1
+    client.subscribe("*", since={**before, "offset": 1})
+    assert client.session.is_busy
+
+    await core.hub.revoke(Revocation("SCOTT", None, "c", core.clock.now()))
+
+    assert client.peer.close_code == 4002
+    assert list(core.hub.registry.channels()) == []
+    assert not client.session.is_busy
