@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tools.conformance.echo import serve_edge
-from tools.conformance.report import Outcome, judge, render
+from tools.conformance.report import Outcome, judge, render, says_the_same
 from tools.conformance.suite import Missing, find_python27, install, run
 
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
@@ -36,10 +36,12 @@ def main() -> int:
         print(f"conformance: not run: {error}", file=sys.stderr)
         return 2
     outcome: Outcome = judge(cases)
-    _PAGE.write_text(render(outcome), encoding="utf-8")
+    page = render(outcome)
+    if not _PAGE.is_file() or not says_the_same(_PAGE.read_text(encoding="utf-8"), page):
+        _PAGE.write_text(page, encoding="utf-8")
     for line in outcome.lines:
         print(line)
-    print(f"written: {_PAGE.relative_to(_ROOT)}; every frame: {(_WORK / 'report').relative_to(_ROOT)}/index.html")
+    print(f"figures: {_PAGE.relative_to(_ROOT)}; every frame: {(_WORK / 'report').relative_to(_ROOT)}/index.html")
     return 1 if outcome.unexpected else 0
 
 
