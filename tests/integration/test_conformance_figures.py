@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tools.conformance.report import judge, render, says_the_same
 from tools.conformance.suite import SECTIONS, Missing, find_python27
 
@@ -64,7 +63,7 @@ def test_a_machine_without_python_2_is_told_so(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     monkeypatch.setenv("PYTHON27", str(_program(tmp_path, "exit 127")))  # a version manager's empty promise
-    with pytest.raises(Missing, match="needs Python 2.7 and none was found"):
+    with pytest.raises(Missing, match=r"needs Python 2\.7 and none was found"):
         find_python27()
     good = _program(tmp_path, "echo '(2, 7)'")
     monkeypatch.setenv("PYTHON27", str(good))
