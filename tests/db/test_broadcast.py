@@ -16,6 +16,8 @@ from tests.support.server import API_KEY, JWT_SECRET, ServerProcess
 from tests.support.tokens import make_token
 from tests.support.wire import wire
 
+pytestmark = pytest.mark.slow
+
 
 def send(session: Session, **arguments: Value) -> None:
     """BROADCAST_ITEM at once, unless said otherwise."""

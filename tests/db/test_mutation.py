@@ -52,11 +52,11 @@ def test_blind_checks_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.timeout(300)
 def test_broken_tokens_are_noticed(capsys: pytest.CaptureFixture[str]) -> None:
     """A sample of what ``python -m tools.plsql --mutate`` does."""
-    result = mutation_run(roots(ROOT / "db"), ROOT, 150)
+    result = mutation_run(roots(ROOT / "db"), ROOT, 100)
 
     with capsys.disabled():
         print(f"\n{describe(result)}")
-    assert result.total == 150
+    assert result.total == 100
     assert result.share >= LEAST_CAUGHT, describe(result)
 
 

@@ -16,6 +16,8 @@ from tests.support.server import API_KEY, ServerProcess, run_server
 from tests.support.tokens import make_token
 from tests.support.wire import wire
 
+pytestmark = pytest.mark.slow
+
 
 def store(session: Session, channel: str, *payloads: Value) -> None:
     """Store messages and commit."""

@@ -14,6 +14,8 @@ from tests.db.sandbox.values import Lob, OracleError, Record, Value
 from tests.support.server import ServerProcess
 from tests.support.wire import wire
 
+pytestmark = pytest.mark.slow
+
 _CALL = re.compile(r"function\(\)\{return (rtm\.\w+)\(this,(\{.*\})\);\}", re.DOTALL)
 
 
@@ -179,6 +181,7 @@ async def test_value_of_the_browser_goes_out_with_its_item(
         session, server, lambda: call(session, "ajax_broadcast", BROADCAST), "app:101"
     )
 
+    assert publication["eventName"] == "ping"
     assert publication["payload"] == {"itemName": "P10_X", "value": value}
     assert publication["meta"] == {"user": "SCOTT", "appId": 100, "pageId": 10}
     assert "error" not in session.apex.answer
@@ -203,6 +206,7 @@ async def test_process_sends_the_item_of_the_session(session: Session, server: S
         session, server, lambda: results.append(call(session, "execute_broadcast", process)), "app:101"
     )
 
+    assert publication["eventName"] == "ping"
     assert publication["payload"] == {"itemName": "P10_X", "value": "from the page"}
     assert results[0].fields["success_message"] == "Done"
 
