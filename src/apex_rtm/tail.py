@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
+from apex_rtm.channels import Pattern
 from apex_rtm.errors import Refused
 from apex_rtm.protocol import SUBPROTOCOL
 
@@ -91,7 +92,7 @@ async def tail(
         raise Refused(
             "unauthorized", f"HTTP {error.response.status_code}: {body.decode('utf-8', 'replace')}"
         ) from error
-    except (OSError, InvalidHandshake) as error:
+    except (OSError, InvalidHandshake, InvalidURI) as error:
         raise Unreachable(f"no WebSocket at {ws_url}: {error}; is apex-rtm serve running there?") from error
     return Reached(200, "", {})
 
@@ -110,14 +111,24 @@ class _Follower:
         self._note = note
         self._since: dict[str, dict[str, Any]] = {}
         self._was_connected = False
+        self._user: str | None = None
+        self._answered: list[str] = []
 
     def judge(self, error: Exception) -> Exception | None:
-        """Say which failures end the following: all before the first connection, refusals ever after."""
-        return error if not self._was_connected or isinstance(error, InvalidHandshake) else None
+        """Say which failures end the following: all before the first connection, refusals (4xx) ever after.
+
+        While the server restarts, its proxy answers 502, or the handshake breaks off.
+        """
+        if isinstance(error, InvalidStatus):
+            is_final = error.response.status_code < 500
+        else:
+            is_final = isinstance(error, InvalidHandshake) and not isinstance(error, InvalidMessage)
+        return error if is_final or not self._was_connected else None
 
     async def follow(self, socket: Any) -> bool:
         """Follow one connection; return True when `count` is reached. Raises ConnectionClosed, Refused."""
         self._was_connected = True
+        self._answered = []
         if self._token is not None:
             await socket.send(json.dumps({"type": "connect", "token": self._token}))
         for channel in self._channels:
@@ -135,8 +146,11 @@ class _Follower:
         kind = frame.get("type")
         if kind == "error":
             raise Refused(frame["code"], frame["message"])
+        if kind == "connected":
+            self._user = frame["user"]
         if kind == "subscribed":
             channel = frame["channel"]
+            self._answered.append(channel)
             if channel in self._since and not frame["recovered"]:
                 self._note(f"{channel}: messages may have been missed")
             if not frame["recovered"]:
@@ -151,9 +165,10 @@ class _Follower:
         return self._left == 0
 
     def _keep_position(self, frame: dict[str, Any]) -> None:
-        position = {"epoch": frame["epoch"], "offset": frame["offset"]}
-        for name in self._channels:
-            if name == frame["channel"]:
+        channel, position = frame["channel"], {"epoch": frame["epoch"], "offset": frame["offset"]}
+        # Before its answer nothing comes through a subscription: what others bring then may lie far ahead of it.
+        for name in self._answered:
+            if name == channel:
                 self._since[name] = position
-            elif name.endswith("*") and frame["channel"].startswith(name[:-1]):
-                self._since[name] = {**position, "channel": frame["channel"]}
+            elif name.endswith("*") and Pattern(name, name[:-1], is_prefix=True, viewer=self._user).matches(channel):
+                self._since[name] = {**position, "channel": channel}
