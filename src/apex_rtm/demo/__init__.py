@@ -21,7 +21,7 @@ _STATIC: Final = _PACKAGE / "demo" / "static"
 _MAX_FORM_BYTES: Final = 65_536
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self' ws://127.0.0.1:* ws://localhost:* ws://[::1]:*; frame-src 'self'; frame-ancestors 'self'; "
+    "connect-src 'self' ws://127.0.0.1:* ws://localhost:*; frame-src 'self'; frame-ancestors 'self'; "
     "base-uri 'none'; form-action 'none'",
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
