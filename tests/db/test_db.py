@@ -13,7 +13,7 @@ from tools.plsql.suite import run_checks
 from tools.plsql.world import World, read_world, roots
 
 DB = ROOT / "db"
-SEED_SCRIPTS = [
+PUBLISHED_SCRIPTS = [
     "01_rtm_log_table.sql",
     "02_rtm_log_api.sql",
     "03_websocket_sender_module.sql",
@@ -50,7 +50,7 @@ def test_every_source_is_installed_by_a_script(world: World) -> None:
 def test_install_runs_every_numbered_script_of_the_first_releases(world: World) -> None:
     installed = read_world([DB / "install.sql"], ROOT)
 
-    assert [name for name in SEED_SCRIPTS if DB / name not in installed.files] == []
+    assert [name for name in PUBLISHED_SCRIPTS if DB / name not in installed.files] == []
 
 
 def test_one_package_in_a_file_specification_and_body_apart(world: World) -> None:

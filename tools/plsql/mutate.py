@@ -2,7 +2,7 @@
 
 A mutant is what a slip of the hand makes: a token left out, two letters swapped, an operator mistyped. What no reading
 of the source can know is not in it: another number, another text in quotes, ``<`` for ``>``. Those belong to the
-contract tests and to tests/oracle. Positions are drawn with a fixed seed, so that a run can be repeated.
+contract tests and to tests/oracle. Positions are drawn in the same way each time, so that a run can be repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tools.plsql.tree import Unit
 from tools.plsql.world import World, read_world
 
 LEAST_CAUGHT = 0.98
-_SEED = 20700
+_DRAW = 20700
 
 _MISTYPED_TEXT = """
 ( )  ) (  ; :  := =  => =  = :=  , .  . ,  || |  >= =>  <= =<  <> ><  > >>  < <<  + +,  - -,  * *,  / /,  .. .  % %%
@@ -104,7 +104,7 @@ def mutation_run(scripts: list[Path], root: Path, samples: int) -> Result:
     """Break ``samples`` tokens, drawn evenly from all units, and count who notices."""
     world = read_world(scripts, root)
     mutants = mutants_of(world)
-    drawn = random.Random(_SEED).sample(mutants, min(samples, len(mutants)))  # noqa: S311 - not for secrets
+    drawn = random.Random(_DRAW).sample(mutants, min(samples, len(mutants)))  # noqa: S311 - not for secrets
     known = {finding.message for check in CHECKS.values() for finding in check(world)}
     result = Result(total=len(drawn))
     unnoticed: list[Mutant] = []
