@@ -42,6 +42,11 @@ def _default_data_dir() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "apex-rtm"
 
 
+def _unless_empty(value: object) -> object:
+    """A variable that is set to nothing is not set, as for api_keys: an empty secret would be everybody's."""
+    return value or None
+
+
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 SecretList = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 
@@ -49,7 +54,7 @@ SecretList = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 class Namespace(BaseModel):
     """Options for all channels whose name starts with `prefix`; the longest prefix that fits wins."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     prefix: str
     history_size: int | None = Field(default=None, ge=0)
@@ -60,7 +65,7 @@ class Namespace(BaseModel):
 class Settings(OracleSettings):
     """All settings, checked. Make one with `load_settings`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
     host: str = Field("127.0.0.1", description="Address to listen on. Open mode allows loopback only.")
     port: int = Field(
@@ -72,7 +77,7 @@ class Settings(OracleSettings):
     api_keys: SecretList = Field(
         (), description="Keys that may publish. More than one lets you change keys without a break."
     )
-    jwt_secret: SecretStr | None = Field(
+    jwt_secret: Annotated[SecretStr | None, BeforeValidator(_unless_empty)] = Field(
         None, description="Shared secret that signs the tokens of browsers, at least 32 bytes."
     )
     allowed_origins: CommaList = Field(
@@ -237,11 +242,12 @@ def is_loopback(host: str) -> bool:
 class _Source(NamedTuple):
     values: dict[str, Any]
     label: str
+    has_plain_port: bool = False
 
     def name(self, setting: str) -> str:
         """Say where a person finds the setting."""
         if self.label == "env":
-            return f"{PREFIX}{setting.upper()}"
+            return "PORT" if setting == "port" and self.has_plain_port else f"{PREFIX}{setting.upper()}"
         return f"--{setting.replace('_', '-')}" if self.label == "flag" else f"{self.label}: {setting}"
 
 
@@ -250,7 +256,7 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config_f
     problems: list[str] = []
     sources = [
         _Source({name: value for name, value in flags.items() if value is not None}, "flag"),
-        _Source(_from_environ(environ, problems), "env"),
+        _Source(_from_environ(environ, problems), "env", f"{PREFIX}PORT" not in environ),
         _Source(_from_file(config_file, problems), str(config_file)),
     ]
     merged: dict[str, Any] = {}
