@@ -12,7 +12,7 @@ from apex_rtm.engine.memory import MemoryEngine
 from apex_rtm.errors import RtmError
 from apex_rtm.message import Published
 from apex_rtm.publish import Publisher
-from apex_rtm.relay.door import NotNow, Verdict
+from apex_rtm.relay.door import NotNow, Rejected, Verdict
 from apex_rtm.relay.http import read_answer
 from apex_rtm.relay.row import encode_batch
 from tests.relay.fake_database import no_pause
@@ -68,7 +68,8 @@ FAULTS = {
 
 
 class FakeDoor:
-    """See `Door`. `faults` are used up one by one: keys of FAULTS, 'lost' (published, but never answered), 'down'."""
+    """See `Door`. `faults` are used up one by one: keys of FAULTS, 'down', 'lost' (published, but never answered)
+    and 'partly' (the first message is taken, the others are not, by no fault of theirs)."""
 
     def __init__(self, server: FakeServer, pause: Callable[[Any], Awaitable[None]] = no_pause) -> None:
         self.faults: list[str] = []
@@ -84,6 +85,10 @@ class FakeDoor:
             raise NotNow("connection refused")
         if fault in FAULTS:
             return read_answer(*FAULTS[fault], len(messages))
+        if fault == "partly":
+            status, body = await self._server.answer(encode_batch(self.write(messages[:1])))
+            refused = [Rejected("unavailable", "the disk is full") for _ in messages[1:]]
+            return [*read_answer(status, body, 1), *refused]
         status, body = await self._server.answer(encode_batch(self.write(messages)))
         if fault == "lost":
             raise NotNow("no answer in time")

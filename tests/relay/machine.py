@@ -20,7 +20,7 @@ from tests.relay.fake_server import FAULTS, FakeDoor, FakeServer
 from tests.relay.job import Job, JobStore
 
 MAX_ATTEMPTS = 3
-SERVER_FAULTS = [*FAULTS, "lost", "down"]
+SERVER_FAULTS = [*FAULTS, "lost", "down", "partly"]
 CALLS = ["open", "has_due", "take_turn", "fetch", "mark_sent", "mark_refused", "note_success", "note_failure", "commit"]
 POISON: list[dict[str, Any]] = [
     {"event_name": "e" * 131},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from apex_rtm.relay.counts import Counts
+from apex_rtm.relay.door import Verdict
 from apex_rtm.relay.drain import Drain, DrainLimits, Look, Seen
 from apex_rtm.relay.store import StoreFault
 from tests.relay.fake_database import FakeDatabase, FakeStore
@@ -176,6 +177,33 @@ async def test_what_went_out_before_a_failure_keeps_its_marks() -> None:
     bench.door.publish = publish  # type: ignore[method-assign, assignment]
     assert (await bench.step()).seen is Seen.FAILED
     assert bench.statuses() == ["SENT", "SENT", "PENDING"]
+
+
+async def test_a_message_that_is_not_taken_now_is_not_to_blame() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.database.insert("a")
+    bench.door.faults = ["partly"]
+
+    assert (await bench.step()).seen is Seen.FAILED
+    assert bench.statuses() == ["SENT", "PENDING", "PENDING"]
+    assert [bench.database.rows[n].attempts for n in (1, 2, 3)] == [0, 0, 0]
+    assert bench.database.last_error == "unavailable: the disk is full"
+
+
+async def test_answers_that_do_not_fit_the_messages_are_no_answers() -> None:
+    bench = Bench()
+    bench.database.insert("a")
+    bench.database.insert("a")
+    whole = bench.door.publish
+
+    async def publish(messages: list[bytes]) -> list[Verdict]:
+        return (await whole(messages))[:1]
+
+    bench.door.publish = publish  # type: ignore[method-assign]
+    assert (await bench.step()).seen is Seen.FAILED
+    assert bench.statuses() == ["PENDING", "PENDING"]
+    assert bench.database.last_error == "2 messages were sent and 1 answered"
 
 
 async def test_an_outage_longer_than_the_server_remembers_repeats_nothing() -> None:

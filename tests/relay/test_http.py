@@ -148,6 +148,28 @@ async def test_no_answer_in_time_is_no_verdict() -> None:
         never.set()
 
 
+async def test_an_answer_to_a_question_that_was_given_up_is_not_taken_for_the_next() -> None:
+    asked, late = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(peer.heads) == 1:
+            asked.set()
+            await late.wait()
+            await take(head, reader, writer)
+        else:
+            late.set()
+            await reader.readexactly(length_of(head))
+            writer.write(answer(200, TAKEN.replace(b'"offset":7', b'"offset":8')))
+
+    async with listening(answer_late) as (peer, door):
+        first = asyncio.create_task(door.publish([MESSAGE]))
+        await asked.wait()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert await door.publish([MESSAGE]) == [Taken("e.1", 8)]
+
+
 @pytest.mark.parametrize(
     "reply",
     [

@@ -155,6 +155,14 @@ async def test_a_lost_connection_is_made_again_with_growing_waits(life: Life) ->
     assert life.store.closed == life.store.opened + 1, "once after each connection and once at the end"
 
 
+async def test_a_connection_that_worked_begins_the_waits_anew(life: Life) -> None:
+    def at(count: int) -> None:
+        life.store.faults = {2: {"open": "before"}, 4: {"has_due": "before"}}.get(count, {})
+
+    life.store.faults = {"open": "before"}
+    assert await life.live(6, at) == [1.0, 0.1, 0.2, 0.4, 1.0, 0.8], "1.0 again, and not 2.0"
+
+
 async def test_a_refused_login_is_not_repeated_at_the_usual_pace(life: Life) -> None:
     life.store.login_fault = True
     assert await life.live(3) == [30.0, 30.0, 30.0]
