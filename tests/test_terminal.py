@@ -1,0 +1,88 @@
+"""What the commands have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from apex_rtm.errors import ConfigurationError
+from apex_rtm.settings import Settings
+from apex_rtm.tail import Reached, Unreachable
+from apex_rtm.terminal import fail, load, reach, read_key, settings_options, stop_for_configuration
+
+
+def flags_of(*names: str) -> dict[str, click.Option]:
+    command = click.command()(settings_options(names or None)(lambda: None))
+    return {flag: option for option in command.params if isinstance(option, click.Option) for flag in option.opts}
+
+
+def test_every_setting_is_a_flag_but_secrets_and_tables() -> None:
+    never = {"api_keys", "jwt_secret", "oracle_password", "oracle_wallet_password", "namespaces"}
+
+    flags = flags_of()
+
+    assert set(flags) == {f"--{name.replace('_', '-')}" for name in set(Settings.model_fields) - never} | {
+        "--dsn", "--config",
+    }  # fmt: skip
+    assert flags["--demo"].is_flag
+    assert flags["--port"].help is not None
+    assert flags["--port"].help.endswith("[APEX_RTM_PORT]")
+
+
+def test_a_command_may_take_some_settings_only() -> None:
+    assert set(flags_of("port", "jwt_secret", "log_level")) == {"--port", "--log-level", "--config"}
+
+
+def test_variables_of_the_client_commands_are_not_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("URL", "API_KEY", "TOKEN"):
+        monkeypatch.setenv(f"APEX_RTM_{name}", "x")
+    monkeypatch.setenv("APEX_RTM_PORT", "8080")
+
+    assert load({}, None).port == 8080
+
+
+def test_a_wrong_configuration_ends_with_every_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        load({"port": "x", "engine": "y"}, None)
+
+    assert caught.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1] for line in lines] == [" --port", " --engine"]
+    with pytest.raises(SystemExit):
+        stop_for_configuration(ConfigurationError(["host: wrong"]))
+    assert capsys.readouterr().err == "configuration: host: wrong\n"
+
+
+def test_a_key_comes_from_a_file_or_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "key"
+    path.write_text("from-file\n")
+    monkeypatch.delenv("APEX_RTM_API_KEY", raising=False)
+    assert read_key(None) is None
+
+    monkeypatch.setenv("APEX_RTM_API_KEY", "from-variable")
+    assert read_key(None) == "from-variable"
+    assert read_key(path) == "from-file"
+
+
+def test_nobody_there_is_an_exit_code_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    def call() -> Reached:
+        raise Unreachable("no answer from there")
+
+    with pytest.raises(SystemExit) as caught:
+        reach(call)
+
+    assert (caught.value.code, capsys.readouterr().err) == (3, "no answer from there\n")
+    assert reach(lambda: Reached(200, "", {})).status == 200
+
+
+def test_failing_is_one_sentence_on_the_error_stream() -> None:
+    @click.command()
+    def command() -> None:
+        fail(1, "refused: why")
+
+    result = CliRunner().invoke(command)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "refused: why\n")
