@@ -236,11 +236,13 @@ def bind(settings: Settings) -> socket.socket:
     """Take the port before anything else is started. Raises ConfigurationError."""
     try:
         info = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(info[0], socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # accepted sockets inherit it
-        listener.bind(info[4])
-        listener.listen(4096)
+        with contextlib.ExitStack() as on_failure:
+            listener = on_failure.enter_context(socket.socket(info[0], socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # accepted sockets inherit it
+            listener.bind(info[4])
+            listener.listen(4096)
+            on_failure.pop_all()
     except socket.gaierror as error:
         raise ConfigurationError([f"host: {settings.host} is not an address of this machine: {error}"]) from error
     except OSError as error:
