@@ -1,0 +1,283 @@
+"""The composition root: settings in, a running server out, and everything stopped in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from apex_rtm import app
+from apex_rtm.app import Parts, bind, compose, running, serve
+from apex_rtm.channels import parse_pattern
+from apex_rtm.engine.memory import MemoryEngine
+from apex_rtm.engine.sqlite import SqliteEngine
+from apex_rtm.errors import ConfigurationError
+from apex_rtm.revocations import Revocation
+from apex_rtm.settings import Namespace, Settings, load_settings
+from tests.support.clock import FakeClock
+from tests.support.core import make_message
+from tests.support.server import API_KEY, JWT_SECRET
+from tests.support.wire import wire
+
+SECURED = {"api_keys": [API_KEY], "jwt_secret": JWT_SECRET}
+
+
+def make_settings(**values: Any) -> Settings:
+    return load_settings({"engine": "memory", "port": 0, **values}, {})
+
+
+@pytest.fixture(autouse=True)
+def limits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Descriptors that the system gives, as (soft, hard); what is set is appended."""
+    given = [(1024, 4096)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: given[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: given.append(limit))
+    return given
+
+
+# ── what is composed ──
+
+
+def test_the_engine_is_the_one_of_the_settings(tmp_path: Path) -> None:
+    assert isinstance(compose(make_settings()).engine, MemoryEngine)
+    assert isinstance(compose(make_settings(engine="sqlite", data_dir=tmp_path)).engine, SqliteEngine)
+    assert list(tmp_path.iterdir()) == []  # composing opens nothing
+
+
+def test_secured_mode_has_keys_and_a_verifier_and_open_mode_neither() -> None:
+    opened, secured = compose(make_settings()), compose(make_settings(**SECURED))
+
+    assert (opened.gateway.is_open, secured.gateway.is_open) == (True, False)
+    assert opened.relay is secured.relay is None
+
+
+async def test_the_longest_namespace_that_fits_decides_what_is_kept_and_shown() -> None:
+    namespaces = [
+        Namespace(prefix="chat:", presence=True, history_size=2), Namespace(prefix="chat:quiet:", history_ttl_s=5),
+    ]  # fmt: skip
+    clock = FakeClock()
+    parts = compose(make_settings(namespaces=namespaces, history_size=3, history_ttl_s=50), clock)
+
+    await parts.engine.publish([make_message(name) for name in ("chat:a", "chat:quiet:a", "other") for _ in range(4)])
+    kept = {name: len(log.entries) for name, log in parts.engine.journal.channels.items()}
+    assert kept == {"chat:a": 2, "chat:quiet:a": 3, "other": 3}
+    clock.advance(10)
+    for _ in range(3):
+        await parts.engine.tidy()
+    kept = {name: len(log.entries) for name, log in parts.engine.journal.channels.items()}
+    assert kept == {"chat:a": 2, "chat:quiet:a": 0, "other": 3}
+
+    has_presence = app._session_limits(parts.settings).has_presence
+    assert [has_presence(name) for name in ("chat:a", "chat:quiet:a", "other")] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "shared"),
+    [
+        # 128 are for the log and the rest of the process; publishers get half of what is left at most.
+        ((1024, 4096), {}, (1984, 1984)),
+        ((4096, 4096), {"max_http_connections": 100}, (3868, 100)),
+        ((100_000, 100_000), {"max_connections": 5000}, (5000, 2000)),
+        ((100_000, 100_000), {"max_connections": 500_000}, (97_872, 2000)),
+        ((64, 64), {}, (24, 24)),
+        ((1024, resource.RLIM_INFINITY), {}, (1_048_576 - 128 - 2000, 2000)),
+    ],
+)
+def test_descriptors_are_shared_out(
+    limits: list[tuple[int, int]], given: tuple[int, int], wanted: dict[str, int], shared: tuple[int, int]
+) -> None:
+    limits[:] = [given]
+
+    assert app._share_descriptors(make_settings(**wanted)) == shared
+
+    hard = 1_048_576 if given[1] == resource.RLIM_INFINITY else given[1]
+    assert limits[-1] == (hard, hard)  # what is shared out is asked for
+
+
+# ── the port ──
+
+
+def test_a_free_port_is_taken_and_listened_on() -> None:
+    with contextlib.closing(bind(make_settings())) as listener:
+        assert listener.getsockname()[1] > 0
+        assert not listener.getblocking()
+        with socket.create_connection(listener.getsockname(), timeout=5):
+            pass
+
+
+def test_ipv6_is_an_address_too() -> None:
+    with contextlib.closing(bind(make_settings(host="::1"))) as listener:
+        assert listener.family == socket.AF_INET6
+
+
+def test_a_port_in_use_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigurationError) as caught:
+        bind(make_settings(port=other.getsockname()[1]))
+
+    assert str(caught.value).startswith("port: ")
+    assert "is in use already; stop that program or set another port" in str(caught.value)
+
+
+def test_a_host_that_is_not_here_is_told() -> None:
+    for host in ("nowhere.invalid", "192.0.2.1"):
+        with pytest.raises(ConfigurationError, match=f"host: .*{host}"):
+            bind(make_settings(host=host, **SECURED))
+
+
+def test_a_port_that_this_user_may_not_use_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(ConfigurationError, match="port: 80 may not be used by this user"):
+        bind(make_settings(port=80))
+
+
+# ── running ──
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clockwork that does not let a test wait."""
+    monkeypatch.setattr(app, "_TICK_S", 0.001)
+    monkeypatch.setattr(app, "_TIDY_REVOCATIONS_S", 0.001)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_the_clockwork_ticks_tidies_and_flushes(tmp_path: Path) -> None:
+    clock = FakeClock()
+    settings = make_settings(
+        engine="sqlite", data_dir=tmp_path, presence_interval_s=0.001, history_ttl_s=1, channel_ttl_s=1, **SECURED
+    )
+    parts = compose(settings, clock)
+    done = {name: asyncio.Event() for name in ("tick", "flush", "revocations", "engine")}
+    parts.hub.tick = lambda _: done["tick"].set()  # type: ignore[method-assign, assignment]
+    parts.hub.presence.flush = done["flush"].set  # type: ignore[method-assign]
+    parts.hub.revocations.tidy = lambda _: done["revocations"].set()  # type: ignore[method-assign, assignment]
+    parts.engine.journal.sweep = lambda _: done["engine"].set()  # type: ignore[method-assign, assignment]
+
+    async with asyncio.timeout(5), running(parts):
+        for event in done.values():
+            await event.wait()
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_fault_in_housekeeping_is_logged_and_does_not_end_it() -> None:
+    parts = compose(make_settings())
+    calls, again = [0], asyncio.Event()
+
+    def tick(_now: float) -> None:
+        calls[0] += 1
+        if calls[0] > 2:
+            again.set()
+        raise ValueError("broken")
+
+    parts.hub.tick = tick  # type: ignore[method-assign, assignment]
+    with structlog.testing.capture_logs() as logs:
+        async with asyncio.timeout(5), running(parts):
+            await again.wait()
+
+    assert {entry["event"] for entry in logs} == {"housekeeping.failed"}
+
+
+async def test_revocations_of_the_last_run_are_in_force(tmp_path: Path) -> None:
+    settings = make_settings(engine="sqlite", data_dir=tmp_path, **SECURED)
+    clock = FakeClock()
+    parts = compose(settings, clock)
+    async with running(parts):
+        await parts.hub.revoke(Revocation("SCOTT", None, "a", clock.now()))
+
+    parts = compose(settings, clock)
+    async with running(parts):
+        identity = app._make_verifier(settings, clock)
+        assert identity is not None
+        token, _ = identity.mint("SCOTT", None, ["a"], 60)
+        assert parts.hub.revocations.refuse_subscription(identity.verify(token), parse_pattern("a"))
+
+
+async def test_the_engine_is_stopped_whatever_happened(tmp_path: Path) -> None:
+    settings = make_settings(engine="sqlite", data_dir=tmp_path)
+    parts = compose(settings)
+
+    with pytest.raises(ZeroDivisionError):
+        async with running(parts):
+            raise ZeroDivisionError
+
+    async with running(compose(settings)):  # the file is free again
+        pass
+
+
+# ── serving ──
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
+    """A server within this process. Who leaves the block has stopped it: `stop` sends the signal."""
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(settings, ready.set_result))
+    async with asyncio.timeout(10):
+        yield await ready, task
+        await task
+
+
+def stop() -> None:
+    """Send SIGTERM to the server in this process; once only, for it is handled only as long as the server runs."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def test_it_serves_until_it_is_told_to_stop() -> None:
+    async with serving(make_settings(host="::1")) as (url, task):
+        assert url.startswith("http://[::1]:")
+        async with httpx.AsyncClient(base_url=url) as http:
+            assert (await http.get("/")).text == "RTM WebSocket / REST bridge is running"
+            assert (await http.get("/health/ready")).status_code == 200
+        assert not task.done()
+        stop()
+
+    async with httpx.AsyncClient() as http:
+        with pytest.raises(httpx.ConnectError):
+            await http.get(url)
+
+
+async def test_before_it_stops_it_says_so_to_everybody() -> None:
+    async with serving(make_settings(drain_delay_s=1, reconnect_spread_s=2)) as (url, _):
+        ws_url = url.replace("http", "ws", 1)
+        async with wire(ws_url) as client, httpx.AsyncClient(base_url=url) as http:
+            await client.subscribe("a")
+            assert (await http.get("/health/ready")).status_code == 200
+            stop()
+            while (await http.get("/health/ready")).status_code == 200:
+                continue
+            with pytest.raises(Exception, match="HTTP 503"):
+                async with wire(ws_url):
+                    pass  # nobody new is let in while the others are still served
+
+            assert await client.receive() == {"type": "draining", "reconnectWithinMs": 2000}
+            assert await client.close_code() == 1012
+
+
+async def test_a_server_that_cannot_use_its_port_does_not_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigurationError, match="port: "):
+        await serve(make_settings(port=other.getsockname()[1]), print)
+
+
+async def test_a_server_that_cannot_use_its_directory_lets_its_port_go(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+
+    with pytest.raises(ConfigurationError, match="data_dir: "):
+        await serve(make_settings(engine="sqlite", data_dir=blocked / "data"), print)
+
+
+def test_parts_name_everything() -> None:
+    assert set(Parts.__slots__) == {"settings", "engine", "hub", "gateway", "intake", "config", "relay"}
