@@ -40,7 +40,7 @@ system:
 client: node ## the browser client: types, style, tests
 	@node_modules/.bin/tsc -p client-js
 	@node_modules/.bin/eslint -c client-js/eslint.config.mjs client-js src/apex_rtm/demo
-	@node --test client-js/test/
+	@node --test client-js/test/*.test.mjs
 
 test: system dev client check ## everything: real nginx, Chromium, Node, PostgreSQL: under ten minutes
 	@$(BIN)/pytest -q -m slow
