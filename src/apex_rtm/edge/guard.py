@@ -85,13 +85,14 @@ class Proxies:
 
         Read from the right: everything further left was written by somebody who may have lied.
         """
+        peer_ip = _plain(peer_ip)
         if not self._networks or not self._trusts(peer_ip):
             return peer_ip
         hops = [hop.strip() for name, value in headers if name == "x-forwarded-for" for hop in value.split(",")]
         client = peer_ip
         for hop in reversed(hops):
             try:
-                client = str(ipaddress.ip_address(hop))
+                client = _plain(str(ipaddress.ip_address(hop)))
             except ValueError:
                 break
             if not self._trusts(client):
@@ -104,3 +105,12 @@ class Proxies:
         except ValueError:
             return False
         return any(address in network for network in self._networks)
+
+
+def _plain(ip: str) -> str:
+    """An IPv4 address as IPv4: a socket on `::` calls 10.0.0.5 `::ffff:10.0.0.5`, which no IPv4 network contains."""
+    try:
+        mapped = getattr(ipaddress.ip_address(ip), "ipv4_mapped", None)
+    except ValueError:
+        return ip
+    return ip if mapped is None else str(mapped)
