@@ -66,6 +66,8 @@ def test_connections_are_counted_by_address() -> None:
 
     quota.leave("a")
     quota.enter("a")
+    with pytest.raises(Refused):  # the one that stayed still counts
+        quota.enter("a")
 
 
 def test_connections_are_counted_by_user() -> None:

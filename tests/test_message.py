@@ -374,6 +374,30 @@ def test_what_is_no_batch_is_refused(body: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("item", "count"),
+    [(b"0", 3), (b"[0,0,0]", 3), (b'{"a":[0,0],"b":",,,,"}', 3), (b'"\\",,,"', 3), (b"[[],[],[]]", 3)],
+)
+def test_a_batch_of_many_commas_is_counted_before_it_is_split(item: bytes, count: int) -> None:
+    """`[0,0,0,…` has millions of items in few megabytes, and splitting them takes thirty times the memory."""
+    padding = b',"padding":"' + b"," * 1000 + b'"'
+
+    def batch(items: int) -> bytes:
+        return b'{"messages":[' + b",".join([item] * items) + b"]" + padding + b"}"
+
+    assert len(decode_batch(batch(count), max_messages=count)) == count
+    with pytest.raises(Refused, match=f"a batch has at most {count} messages") as caught:
+        decode_batch(batch(count + 1), max_messages=count)
+    assert caught.value.code == "too_large"
+
+
+def test_a_batch_that_is_too_large_is_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apex_rtm.message._decode_batch", lambda _: pytest.fail("it was split"))
+
+    with pytest.raises(Refused, match="at most 10 messages"):
+        decode_batch(b'{"messages":[' + b"0," * 5000 + b"0]}", max_messages=10)
+
+
 class Wanted(msgspec.Struct):
     name: str = "nobody"
     ttl: float = 1

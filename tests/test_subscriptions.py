@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from apex_rtm.channels import Pattern
 from apex_rtm.revocations import Revocation
 from tests.support.core import Client, Core
 
@@ -399,6 +400,34 @@ async def test_a_fresh_subscription_in_front_of_a_recovering_one() -> None:
     assert client.peer.take() == []
     await publish(core, "a")
     assert client.peer.take_places() == places("a3")
+
+
+async def test_many_subscriptions_and_a_long_log_are_not_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page with a thousand names and a wildcard returns: each of them tried on each publication takes seconds."""
+    core = await Core(channels_per_connection=1000).start()
+    client = core.open()
+    quiet = {f"a{number}": position(client.subscribe(f"a{number}")) for number in range(300)}
+    before = position(client.subscribe("a*"))
+    client.session.on_closed()
+    for number in range(2000):
+        await core.publish(f"a{number % 600}")
+    calls, matches = [0], Pattern.matches
+
+    def counting(pattern: Pattern, channel: str) -> bool:
+        calls[0] += 1
+        return matches(pattern, channel)
+
+    client = core.open()
+    for name, since in quiet.items():
+        client.say(type="subscribe", channel=name, since=since)
+    client.peer.take()
+    monkeypatch.setattr(Pattern, "matches", counting)
+    client.say(type="subscribe", channel="a*", since=before)
+
+    answer, *rest = client.peer.take()
+    assert answer["recovered"] is True
+    assert len(rest) == 900  # the others came by name
+    assert calls[0] < 4 * 2000 + 4 * 300
 
 
 async def test_subscriptions_that_do_not_overlap_do_not_matter_to_each_other() -> None:

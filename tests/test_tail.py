@@ -161,6 +161,17 @@ async def test_a_foreign_user_channel_does_not_move_a_wildcard_that_does_not_sho
         assert wildcard["since"] == {"epoch": "j", "offset": 10}
 
 
+async def test_after_a_close_without_a_reason_it_comes_back_too() -> None:
+    async with listening("a", count=1) as client:
+        visit, _ = await client.visit(subscribed("a", 5))
+        await visit.close(1000)
+        visit, (command,) = await client.visit(subscribed("a", 5, recovered=True))
+        await visit.say(publication("a", 6))
+
+        await client.end()
+        assert command["since"] == {"epoch": "e", "offset": 5}
+
+
 # ── when not to come back ──
 
 

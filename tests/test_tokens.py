@@ -107,6 +107,7 @@ def test_a_lifetime_out_of_bounds_is_not_minted(ttl_s: float) -> None:
         pytest.param(token(exp=None), "exp and sub are required", id="no exp"),
         pytest.param(token(sub=None), "exp and sub are required", id="no sub"),
         pytest.param(token(sub=""), "sub must be a user name", id="empty sub"),
+        pytest.param(token(sub="\ud800"), "sub must be a user name", id="half a surrogate pair"),
         pytest.param(token(iat=NOW + 3600), "iat or nbf is in the future, compare the clocks", id="iat in the future"),
         pytest.param(token(nbf=NOW + 3600), "iat or nbf is in the future, compare the clocks", id="nbf in the future"),
         pytest.param(token(iat="yesterday"), "iat must be a number", id="iat is text"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -38,7 +39,7 @@ class Subscriptions:
         self._peer = peer
         self.by_name: dict[str, Subscription] = {}
         self.joining: Subscription | None = None
-        self._held: list[Subscription] = []
+        self._held: dict[str, Subscription] = {}
         self._held_from = 0
 
     def add(self, pattern: Pattern) -> Subscription:
@@ -52,8 +53,7 @@ class Subscriptions:
         """End a subscription, also one whose replay still waits for the peer."""
         subscription = self.by_name.pop(name)
         self._hub.unsubscribe(subscription.pattern, self._session)
-        if subscription in self._held:
-            self._held.remove(subscription)
+        self._held.pop(name, None)
         if subscription is self.joining:
             self.joining = None
             if self._held and not self._session.ended:  # only the replay knew how far they had come
@@ -70,7 +70,7 @@ class Subscriptions:
         position: Position | None = Position(since.epoch, since.offset)
         if pattern.is_prefix and since.channel is not None:
             position = journal.journal_position(since.channel, Position(since.epoch, since.offset))
-        others = self._overlapping(subscription)
+        others = _Deliverers(self._overlapping(subscription))
         # All of it only where it must be compared with what others deliver: a wildcard may have missed the whole log.
         missed = None if position is None else journal.missed(pattern, position, None if others else 1)
         if position is None or missed is None or _is_out_of_order(missed, others):
@@ -88,8 +88,9 @@ class Subscriptions:
         """
         if self.joining is None:
             self._hold(subscription)
-        pattern, others = subscription.pattern, self._overlapping(subscription)
-        live = [other for other in others if other not in self._held]
+        pattern, overlapping = subscription.pattern, self._overlapping(subscription)
+        others = _Deliverers(overlapping)
+        live = _Deliverers(other for other in overlapping if other.pattern.text not in self._held)
         while self.joining is subscription:
             # A part at a time: a peer that reads slowly comes here again for every few frames.
             missed = self._hub.journal.missed(pattern, subscription.cursor, _REPLAY_PART)
@@ -100,7 +101,7 @@ class Subscriptions:
                 break
             for entry in missed:
                 delivering = others if entry.seq <= self._held_from else live
-                if not any(other.pattern.matches(entry.channel) for other in delivering):
+                if not delivering.of(entry.channel):
                     self._peer.send(entry.frame)
                 epoch = subscription.cursor.epoch
                 subscription.cursor = Position(epoch, entry.seq) if pattern.is_prefix else entry.position
@@ -115,17 +116,18 @@ class Subscriptions:
         place that the replay has come to, and a cut just then would skip all that lies between.
         """
         self.joining = subscription
-        self._held = [other for other in self._overlapping(subscription) if _brings(subscription, other)]
+        narrower = (other for other in self._overlapping(subscription) if _brings(subscription, other))
+        self._held = {other.pattern.text: other for other in narrower}
         self._held_from = self._hub.journal.seq
-        for other in self._held:
+        for other in self._held.values():
             self._hub.unsubscribe(other.pattern, self._session)
 
     def _release(self, subscription: Subscription) -> None:
         self.joining = None
         self.go_live(subscription)
-        for other in self._held:
+        for other in self._held.values():
             self.go_live(other)
-        self._held = []
+        self._held = {}
 
     def _overlapping(self, subscription: Subscription) -> list[Subscription]:
         """Find the earlier subscriptions that bring some of the same publications: they deliver those. Mostly none."""
@@ -140,8 +142,30 @@ def _brings(wide: Subscription, narrow: Subscription) -> bool:
     return wide.pattern.matches(narrow.pattern.stem)
 
 
-def _is_out_of_order(missed: list[Entry], others: list[Subscription]) -> bool:
+class _Deliverers:
+    """Some subscriptions of a connection, found by channel: of a thousand, for each publication of a whole log."""
+
+    def __init__(self, subscriptions: Iterable[Subscription]) -> None:
+        self._exact: dict[str, Subscription] = {}
+        self._prefixes: dict[str, Subscription] = {}
+        for subscription in subscriptions:
+            table = self._prefixes if subscription.pattern.is_prefix else self._exact
+            table[subscription.pattern.stem] = subscription
+        self._prefix_lengths = {len(stem) for stem in self._prefixes}
+
+    def __bool__(self) -> bool:
+        return bool(self._exact or self._prefixes)
+
+    def of(self, channel: str) -> list[Subscription]:
+        """Those that deliver a channel."""
+        found = [self._exact[channel]] if channel in self._exact else []
+        for length in self._prefix_lengths:
+            prefix = self._prefixes.get(channel[:length])
+            if prefix is not None and prefix.pattern.matches(channel):
+                found.append(prefix)
+        return found
+
+
+def _is_out_of_order(missed: list[Entry], others: _Deliverers) -> bool:
     """Tell whether an earlier subscription already delivers one of the channels from a later place."""
-    return any(
-        other.pattern.matches(entry.channel) and entry.seq <= other.start_seq for other in others for entry in missed
-    )
+    return any(entry.seq <= other.start_seq for entry in missed for other in others.of(entry.channel))

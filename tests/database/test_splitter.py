@@ -22,7 +22,7 @@ set define off
 create table t (
   a varchar2(10) default 'x;y'
 );
-insert into t values ('it''s; -- no comment
+insert into t values ('it''s -- no comment;
 still text');
 select a -- it's a comment; and more
   from t;
@@ -41,7 +41,7 @@ commit;
         Piece(Kind.COMMAND, "prompt Hello", 2),
         Piece(Kind.COMMAND, "set define off", 3),
         Piece(Kind.SQL, "create table t (\n  a varchar2(10) default 'x;y'\n)", 5),
-        Piece(Kind.SQL, "insert into t values ('it''s; -- no comment\nstill text')", 8),
+        Piece(Kind.SQL, "insert into t values ('it''s -- no comment;\nstill text')", 8),
         Piece(Kind.SQL, "select a -- it's a comment; and more\n  from t", 10),
         Piece(Kind.PLSQL, "begin\n  null;\nend;", 12),
         Piece(Kind.PLSQL, "create or replace package p as\n  c constant varchar2(3) := ';/;';\nend;", 16),

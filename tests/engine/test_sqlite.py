@@ -243,6 +243,15 @@ async def test_a_revocation_that_cannot_be_written_is_unavailable(engines: Engin
     assert list((await engines.start()).revocations()) == []
 
 
+async def test_before_the_file_is_open_nothing_is_published(engines: Engines) -> None:
+    engine = engines.make()
+
+    (result,) = await engine.publish([make_message("a")])
+
+    assert str(result) == "the log cannot be written: the file is closed"
+    await engine.stop()
+
+
 async def test_after_stop_nothing_is_published(engines: Engines) -> None:
     engine = await engines.start()
     await engines.stop()

@@ -118,6 +118,12 @@ class Audience:
         for follower in self._followers:
             follower.cut()
 
+    def where(self) -> str:
+        """How far each follower has come, and what it noticed."""
+        places = {follower.channel: follower.position for follower in self._followers}
+        findings = self.findings
+        return f"{places} {findings.silent_gaps} {findings.duplicates} {findings.different} {findings.explicit_gaps}"
+
     def delivered(self) -> dict[str, list[tuple[tuple[str, int], str]]]:
         """By channel, in order: position and id."""
         found: dict[str, list[tuple[tuple[str, int], str]]] = {channel: [] for channel in CHANNELS}
@@ -142,7 +148,9 @@ async def settle(dsn: str, audience: Audience, within_s: float = 40) -> None:
         arrived = len(set(audience.findings.ids.values()))
         if sent == len(rows) and arrived >= sent:
             return
-        assert time.monotonic() < until, f"{len(rows)} rows, {sent} sent, {arrived} arrived, {await drain_of(dsn)}"
+        if time.monotonic() > until:
+            found = await reckon(dsn, audience)
+            raise AssertionError(f"{found.describe()}; {found.missing[:9]} {audience.where()} {await drain_of(dsn)}")
         await asyncio.sleep(0.05)
 
 

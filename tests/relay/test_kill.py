@@ -79,6 +79,7 @@ async def test_relays_and_server_are_killed_under_load(cluster: Cluster, tmp_pat
     assert written.rolled_back > 10
     assert not audience.findings.duplicates
     assert not audience.findings.silent_gaps
+    assert not audience.findings.explicit_gaps
     assert codes == [0, 0]
 
 
@@ -122,6 +123,8 @@ async def test_a_server_with_a_relay_inside_is_killed_and_its_database_too(clust
     print(reckoning.describe())
     reckoning.require_exactly_once()
     assert reckoning.committed > 100
+    assert not audience.findings.silent_gaps
+    assert not audience.findings.explicit_gaps
     assert answers == 20
 
 

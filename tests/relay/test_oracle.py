@@ -136,7 +136,7 @@ async def test_a_refused_password_is_not_tried_until_the_account_is_locked(
     clock, file = FakeClock(), tmp_path / "password"
     file.write_text("old\n")
     refused = ConnectFault("rtm at db/orcl: ORA-01017: invalid credential", is_login=True)
-    connector = Connector(refused, refused, refused, FakeConnection(), FakeConnection())
+    connector = Connector(refused, refused, refused, FakeConnection(), FakeConnection(), FakeConnection())
     monkeypatch.setattr(oracle, "connect_async", connector)
     store = OracleStore(login(password=None, password_file=file), "relay", 1000, clock, wakes=False)
 
@@ -158,7 +158,9 @@ async def test_a_refused_password_is_not_tried_until_the_account_is_locked(
     file.write_text("new\n")
     await store.open()
     await store.open()
-    assert connector.passwords == ["old", "old", "typo", "new", "new"]
+    file.write_text("typo\n")  # which the DBA has made the password by now
+    await store.open()
+    assert connector.passwords == ["old", "old", "typo", "new", "new", "typo"]
 
 
 async def test_a_password_file_that_is_gone_is_a_fault_and_no_end(tmp_path: Path) -> None:

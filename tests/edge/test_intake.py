@@ -1,0 +1,205 @@
+"""HTTP connections that only wait: how long, how many, and how much of their headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from apex_rtm.edge.intake import Intake, IntakeProtocol
+from tests.support.socket import FakeTransport
+
+SOON = 0.01
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with the length of the body."""
+    body = await Request(scope, receive).body()
+    await Response(str(len(body)))(scope, receive, send)
+
+
+class Door:
+    """An intake that makes connections."""
+
+    def __init__(self, **limits: Any) -> None:
+        values: dict[str, Any] = {
+            "max_header_bytes": 1000, "max_headers": 20, "max_http_connections": 3, "header_timeout_s": 60.0, **limits
+        }  # fmt: skip
+        self.intake = Intake(**values)
+        self.config = Config(echo, lifespan="off", log_config=None, timeout_keep_alive=60)
+        self.config.load()
+        self.state = ServerState()
+
+    def knock(self) -> tuple[IntakeProtocol, FakeTransport]:
+        protocol = self.intake.connection(self.config, self.state, {})
+        transport = FakeTransport(protocol)
+        protocol.connection_made(transport)
+        return protocol, transport
+
+    async def finish(self) -> None:
+        """Wait until every request under way is answered."""
+        for task in list(self.state.tasks):
+            await task
+
+
+def refusal(transport: FakeTransport) -> tuple[int, str]:
+    head, _, body = transport.written.partition(b"\r\n\r\n")
+    assert b"connection: close" in head
+    assert transport.is_closing()
+    return int(head.split()[1]), msgspec.json.decode(body)["code"]
+
+
+async def test_a_request_is_answered() -> None:
+    door = Door()
+    protocol, transport = door.knock()
+
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello")
+    await door.finish()
+
+    assert transport.written.endswith(b"\r\n\r\n5")
+    assert door.intake.sockets == 1
+    transport.lose()
+    assert (door.intake.sockets, door.intake.waiting) == (0, {})
+
+
+async def test_who_does_not_finish_the_headers_in_time_is_cut() -> None:
+    door = Door(header_timeout_s=SOON)
+    protocol, transport = door.knock()
+
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: loc")
+    await transport.wait_aborted()
+
+    transport.lose()
+    assert door.intake.sockets == 0
+
+
+async def test_the_next_request_on_a_kept_connection_has_its_time_too() -> None:
+    door = Door(header_timeout_s=SOON)
+    protocol, transport = door.knock()
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await door.finish()
+    assert protocol in door.intake.waiting
+
+    protocol.data_received(b"GET / HT")
+
+    await transport.wait_aborted()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 2000, b"GET /" + b"x" * 2000,
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 22 + b"\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 990 + b"\r\nYY: yyyyyyyyyy\r\n\r\n",
+    ],
+    ids=["endless header", "endless target", "too many", "too long together"],
+)  # fmt: skip
+async def test_headers_have_a_bound(data: bytes) -> None:
+    protocol, transport = Door().knock()
+
+    protocol.data_received(data)
+
+    assert refusal(transport) == (431, "too_large")
+
+
+async def test_a_body_is_not_counted_as_headers() -> None:
+    door = Door()
+    protocol, transport = door.knock()
+
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n")
+    for _ in range(5):
+        protocol.data_received(b"x" * 1000)
+    await door.finish()
+
+    assert transport.written.endswith(b"\r\n\r\n5000")
+
+
+@pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00", b"hello\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"])
+async def test_what_is_not_http_is_refused_in_our_form(data: bytes) -> None:
+    protocol, transport = Door().knock()
+
+    protocol.data_received(data)
+
+    assert refusal(transport) == (400, "bad_request")
+
+
+async def test_where_there_is_no_room_the_one_that_waited_longest_goes() -> None:
+    door = Door(max_http_connections=2)
+    (busy, busy_transport), (_, oldest) = door.knock(), door.knock()
+    busy.data_received(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")  # not waiting: under way
+
+    _, newest = door.knock()
+    assert oldest.aborted.is_set()
+    _, _ = door.knock()
+
+    assert newest.aborted.is_set()
+    assert not busy_transport.aborted.is_set()
+    busy.data_received(b"hello")
+    await door.finish()
+
+
+async def test_where_everybody_is_busy_the_new_one_goes() -> None:
+    door = Door(max_http_connections=1)
+    busy, busy_transport = door.knock()
+    busy.data_received(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
+
+    _, transport = door.knock()
+
+    assert transport.aborted.is_set()
+    assert not busy_transport.aborted.is_set()
+    busy.data_received(b"hello")
+    await door.finish()
+
+
+HANDSHAKE = (
+    b"GET / HTTP/1.%d\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%b\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        HANDSHAKE % (0, b""),
+        HANDSHAKE % (1, b"Content-Length: 5\r\n"),
+        HANDSHAKE % (1, b"Transfer-Encoding: chunked\r\n"),
+    ],
+)
+async def test_a_handshake_with_a_body_or_of_an_old_version_is_refused(data: bytes) -> None:
+    """What follows would be read as frames by one side and as a body by the other."""
+    protocol, transport = Door().knock()
+
+    protocol.data_received(data)
+
+    assert refusal(transport) == (400, "bad_request")
+
+
+async def test_a_websocket_is_no_http_connection_any_more() -> None:
+    door = Door()
+    upgraded = []
+
+    def make(**parts: Any) -> FakeWebSocket:
+        upgraded.append(set(parts))
+        return FakeWebSocket()
+
+    door.config.ws_protocol_class = make  # type: ignore[assignment]
+    protocol, transport = door.knock()
+
+    protocol.data_received(HANDSHAKE % (1, b"Content-Length: 0\r\n"))
+
+    assert upgraded == [{"config", "server_state", "app_state"}]
+    assert (door.intake.sockets, door.intake.waiting) == (0, {})
+    assert not transport.is_closing()
+
+
+class FakeWebSocket:
+    """What uvicorn hands the socket to."""
+
+    def connection_made(self, transport: Any) -> None: ...
+
+    def data_received(self, data: bytes) -> None: ...
