@@ -9,7 +9,7 @@ import pytest
 from apex_rtm.authorize import Authorizer
 from apex_rtm.errors import Refused
 from apex_rtm.revocations import Revocation, Revocations
-from apex_rtm.tokens import ANYBODY, TokenVerifier
+from apex_rtm.tokens import ANYBODY, MAX_TOKENS, TokenVerifier
 from tests.support.core import Core
 
 KEYS = ["first-key", "second-key", "ünïcode"]
@@ -125,3 +125,59 @@ def test_a_foreign_user_channel_that_was_revoked_does_not_take_the_wildcard_of_o
     core.revocations.add(Revocation(None, None, "user:KING", core.clock.now()))
 
     assert authorizer.check_subscribe(identity, "*").viewer == "SCOTT"
+
+
+# ── several tokens ──
+
+
+def test_several_tokens_are_one_identity_and_any_bad_one_refuses_all() -> None:
+    authorizer, verifier, core = secured()
+    good, more = (verifier.mint("SCOTT", "1", [name], 60)[0] for name in ("a", "b"))
+
+    assert authorizer.identify(good, more).channel_names == ["user:SCOTT", "a", "b"]
+    for bad, code in (
+        ("", "unauthorized"), ("abc", "unauthorized"), (verifier.mint("KING", "1", ["a"], 60)[0], "forbidden"),
+        (verifier.mint("SCOTT", "2", ["a"], 60)[0], "forbidden"),
+    ):  # fmt: skip
+        for tokens in ((good, bad), (bad, good)):
+            with pytest.raises(Refused) as caught:
+                authorizer.identify(*tokens)
+            assert caught.value.code == code
+    core.clock.advance(2)
+    newer = verifier.mint("SCOTT", "1", ["c"], 60)[0]
+    core.revocations.add(Revocation("SCOTT", None, None, core.clock.now() - 1))
+    assert authorizer.identify(newer).user == "SCOTT"
+    with pytest.raises(Refused) as caught:  # one that was revoked does not hide behind one that was not
+        authorizer.identify(newer, good)
+    assert caught.value.code == "revoked"
+
+
+def test_tokens_have_a_bound() -> None:
+    authorizer, verifier, _ = secured()
+    tokens = [verifier.mint("SCOTT", "1", [f"a:{number}"], 60)[0] for number in range(MAX_TOKENS + 1)]
+
+    assert len(authorizer.identify(*tokens[:MAX_TOKENS]).each) == MAX_TOKENS
+    with pytest.raises(Refused, match=str(MAX_TOKENS)) as caught:
+        authorizer.identify(*tokens)
+    assert caught.value.code == "bad_request"
+
+
+def test_a_newer_token_for_one_channel_does_not_revive_another() -> None:
+    """The oldest and the newest `iat` are both wrong: a right and its age come from the same token."""
+    authorizer, verifier, core = secured()
+    old = verifier.mint("SCOTT", "1", ["a", "both"], 600)[0]
+    core.clock.advance(10)
+    for channel in ("a", "both", "b"):
+        core.revocations.add(Revocation("SCOTT", None, channel, core.clock.now()))
+    core.clock.advance(10)
+    new = verifier.mint("SCOTT", "1", ["b", "both"], 600)[0]
+    identity = authorizer.identify(old, new)
+
+    with pytest.raises(Refused) as caught:
+        authorizer.check_subscribe(identity, "a")
+    assert caught.value.code == "revoked"
+    for channel in ("b", "both"):
+        assert authorizer.check_subscribe(identity, channel).matches(channel)
+    with pytest.raises(Refused) as caught:
+        authorizer.check_subscribe(identity, "c")
+    assert caught.value.code == "forbidden"

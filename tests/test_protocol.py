@@ -64,11 +64,11 @@ def test_the_ping_is_a_ping() -> None:
 
 def test_every_member_of_a_command() -> None:
     command = decode_command(
-        b'{"type":"subscribe","channel":"a*","id":7,"token":"t","presence":true,'
+        b'{"type":"subscribe","channel":"a*","id":7,"token":"t","tokens":["t","u"],"presence":true,'
         b'"since":{"epoch":"e","offset":12,"channel":"ab"},"more":[1]}'
     )
 
-    assert command == Command("subscribe", 7, "a*", "t", Since("e", 12, "ab"), presence=True)
+    assert command == Command("subscribe", 7, "a*", "t", Since("e", 12, "ab"), presence=True, tokens=("t", "u"))
 
 
 def test_a_command_may_leave_everything_out() -> None:
@@ -87,7 +87,7 @@ def test_an_id_of_any_size_comes_back_as_it_was(command_id: int | str) -> None:
     [
         b"[]", b"5", b"null", b'"connect"', b'{"type":5}', b'{"id":1.5}', b'{"id":true}', b'{"id":[]}',
         b'{"channel":null}', b'{"channel":5}', b'{"token":{}}', b'{"since":"12"}', b'{"since":{"epoch":"e"}}',
-        b'{"since":{"offset":1}}',
+        b'{"since":{"offset":1}}', b'{"tokens":"t"}', b'{"tokens":[null]}', b'{"tokens":{}}',
         b'{"since":{"epoch":1,"offset":1}}', b'{"since":{"epoch":"e","offset":"1"}}', b'{"presence":1}',
         b'{"since":{"epoch":"e","offset":' + b"9" * 5000 + b"}}",
     ],

@@ -85,6 +85,53 @@ def test_a_refused_token_is_answered_and_then_closed(
     assert core.hub.sessions == {}
 
 
+def test_connect_takes_the_tokens_of_several_listeners() -> None:
+    core = Core(secured=True)
+    client = core.open()
+    tokens = [core.token("SCOTT", "a", ttl_s=100), core.token("SCOTT", "b", ttl_s=900)]
+
+    answer = client.ask(type="connect", tokens=tokens, id=1)
+
+    assert (answer["type"], answer["channels"]) == ("connected", ["user:SCOTT", "a", "b"])
+    assert answer["expiresAt"] == int(core.clock.now()) + 100
+    for channel in ("a", "b"):
+        client.subscribe(channel)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "code"),
+    [
+        ([], "unauthorized"), ([""], "unauthorized"), ([make_token("SCOTT", "a"), "abc"], "unauthorized"),
+        ([make_token("SCOTT"), make_token("KING")], "forbidden"),
+        ([make_token("SCOTT", sid="1"), make_token("SCOTT", sid="2")], "forbidden"),
+        ([make_token("SCOTT")] * 51, "bad_request"),
+    ],
+)  # fmt: skip
+def test_tokens_that_do_not_belong_together_are_refused(tokens: list[str], code: str) -> None:
+    core = Core(secured=True)
+    client = core.open()
+
+    assert error(client.ask(type="connect", tokens=tokens, id=9)) == (code, 9)
+
+    assert client.peer.close_code == 4501
+    assert core.hub.sessions == {}
+
+
+def test_refresh_adds_and_takes_away_tokens() -> None:
+    core = Core(secured=True)
+    client = core.connect("SCOTT", "a", session_id="1")
+    client.subscribe("a")
+    tokens = [core.token("SCOTT", name, session_id="1") for name in ("a", "b")]
+
+    assert client.ask(type="refresh", tokens=tokens, id=2)["channels"] == ["user:SCOTT", "a", "b"]
+    client.subscribe("b")
+    client.say(type="refresh", tokens=tokens[1:], id=3)
+
+    refreshed, ended = client.peer.take()
+    assert refreshed["channels"] == ["user:SCOTT", "b"]
+    assert (ended["channel"], ended["code"]) == ("a", "forbidden")
+
+
 def test_a_user_has_a_limited_number_of_connections() -> None:
     core = Core(secured=True, per_user=2)
     first, _ = core.connect("SCOTT"), core.connect("SCOTT")

@@ -147,6 +147,19 @@ def test_a_shorter_token_by_refresh_ends_earlier() -> None:
     assert client.peer.close_code == 4001
 
 
+def test_a_connection_ends_with_the_first_of_its_tokens() -> None:
+    core = Core(secured=True)
+    client = core.open()
+    client.say(type="connect", tokens=[core.token("SCOTT", "a", ttl_s=900), core.token("SCOTT", "b", ttl_s=100)])
+    expires_at = client.peer.take_one()["expiresAt"]
+
+    stay(core, client, 42)
+    assert client.peer.take_one() == {"type": "expiring", "expiresAt": expires_at}
+    stay(core, client, 60)
+
+    assert client.peer.close_code == 4001
+
+
 def test_setting_the_machines_clock_ends_tokens_and_nothing_else() -> None:
     core = Core(secured=True)
     client, other = core.connect("SCOTT", ttl_s=100), core.connect("KING", ttl_s=10_000)

@@ -13,7 +13,7 @@ import pytest
 
 from apex_rtm.channels import parse_pattern
 from apex_rtm.errors import Refused
-from apex_rtm.tokens import ANYBODY, MAX_GRANTS, Identity, TokenVerifier
+from apex_rtm.tokens import ANYBODY, MAX_GRANTS, Identity, TokenVerifier, combine
 from tests.support.clock import FakeClock
 from tests.support.server import JWT_SECRET
 
@@ -224,3 +224,36 @@ def test_the_own_channel_is_listed_once() -> None:
 
 def test_in_open_mode_everybody_may_have_everything() -> None:
     assert (ANYBODY.user, ANYBODY.expires_at, ANYBODY.channel_names) == (None, None, ["*"])
+
+
+# ── several tokens of one connection ──
+
+
+def test_one_token_is_what_it_says() -> None:
+    only = identity("SCOTT", "a")
+
+    assert combine([only]) is only
+    assert only.each == (only,)
+
+
+def test_several_tokens_grant_what_any_of_them_does_and_end_with_the_first() -> None:
+    parts = [
+        make_verifier().verify(token(channels=["a", "b"], iat=NOW, exp=NOW + 60)),
+        make_verifier().verify(token(channels=["b", "c:*"], iat=NOW - 5, exp=NOW + 600)),
+    ]
+
+    both = combine(parts)
+
+    assert both.each == tuple(parts)
+    assert (both.user, both.session_id) == ("SCOTT", "4711")
+    assert both.channel_names == ["user:SCOTT", "a", "b", "c:*"]
+    assert (both.expires_at, both.issued_at) == (NOW + 60, NOW - 5)
+
+
+@pytest.mark.parametrize("other", [{"sub": "KING"}, {"sid": "4712"}, {"sid": None}])
+def test_tokens_of_several_people_do_not_mix(other: dict[str, Any]) -> None:
+    parts = [make_verifier().verify(text) for text in (token(), token(**other))]
+
+    with pytest.raises(Refused) as caught:
+        combine(parts)
+    assert caught.value.code == "forbidden"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from apex_rtm.channels import Pattern, parse_pattern
 from apex_rtm.errors import Refused
 from apex_rtm.revocations import Revocations
-from apex_rtm.tokens import ANYBODY, Identity, TokenVerifier
+from apex_rtm.tokens import ANYBODY, MAX_TOKENS, Identity, TokenVerifier, combine
 
 
 class Authorizer:
@@ -41,13 +41,18 @@ class Authorizer:
         if not any(matches):
             raise Refused("unauthorized", "the API key is not one of the configured api_keys")
 
-    def identify(self, token: str | None) -> Identity:
-        """Say who a connection is. Raises Refused (unauthorized, token_expired, revoked)."""
+    def identify(self, *tokens: str | None) -> Identity:
+        """Say who a connection is. Raises Refused (unauthorized, token_expired, revoked, forbidden, bad_request)."""
         if self.verifier is None:
             return ANYBODY
+        if len(tokens) > MAX_TOKENS:
+            raise Refused("bad_request", f"a connection has at most {MAX_TOKENS} tokens")
+        return combine([self._identify(self.verifier, token) for token in tokens or (None,)])
+
+    def _identify(self, verifier: TokenVerifier, token: str | None) -> Identity:
         if not token:
             raise Refused("unauthorized", "connect needs a token")
-        identity = self.verifier.verify(token)
+        identity = verifier.verify(token)
         if self.revocations.refuse_connection(identity):
             raise Refused("revoked", "the token was revoked")
         return identity
@@ -57,11 +62,12 @@ class Authorizer:
         pattern = parse_pattern(channel)
         if self.is_open:
             return pattern
-        if not identity.grants_pattern(pattern):
+        granting = [one for one in identity.each if one.grants_pattern(pattern)]
+        if not granting:
             raise Refused("forbidden", f"the token does not grant {channel[:100]!r}")
         # What the user would not see through a wildcard anyway cannot have been taken away from them.
         seen = replace(pattern, viewer=identity.user)
-        if self.revocations.refuse_subscription(identity, seen):
+        if all(self.revocations.refuse_subscription(one, seen) for one in granting):
             raise Refused("revoked", f"the right to {channel[:100]!r} was taken away")
         return seen
 

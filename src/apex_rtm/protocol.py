@@ -32,6 +32,7 @@ class Command(msgspec.Struct, frozen=True):
     token: str | None = None
     since: Since | None = None
     presence: bool = False
+    tokens: tuple[str, ...] = ()
 
 
 _decode_command = msgspec.json.Decoder(Command).decode

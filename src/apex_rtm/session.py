@@ -237,10 +237,10 @@ class Session:
         )
 
     def _identify(self, command: Command) -> Identity | None:
-        """Read the token of a command, or say what is wrong with it and close."""
+        """Read the tokens of a command, or say what is wrong with one and close."""
         closes = {"token_expired": codes.TOKEN_EXPIRED, "revoked": codes.REVOKED}
         try:
-            return self._around.authorizer.identify(command.token)
+            return self._around.authorizer.identify(*(command.tokens or (command.token,)))
         except Refused as refused:
             self.send(error_frame(refused.code, refused.message, command.id))
             self.end(closes.get(refused.code, codes.UNAUTHORIZED))

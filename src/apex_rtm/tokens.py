@@ -16,6 +16,8 @@ from apex_rtm.errors import Refused
 ALGORITHM: Final = "HS256"
 MIN_SECRET_BYTES: Final = 32
 MAX_GRANTS: Final = 1000
+MAX_TOKENS: Final = 50
+"""Tokens of one connection: of so many kilobytes, a frame of 64 still has room; each costs one HMAC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,13 @@ class Identity:
     grants: tuple[Pattern, ...]
     issued_at: float
     expires_at: float | None
+    tokens: tuple[Identity, ...] = ()
+    """What each token says, where a connection has several; see `combine`."""
+
+    @property
+    def each(self) -> tuple[Identity, ...]:
+        """What each token says, be it one or several: a right and its age must come from the same token."""
+        return self.tokens or (self,)
 
     def grants_pattern(self, pattern: Pattern) -> bool:
         """Tell whether the token covers `pattern`.
@@ -44,6 +53,27 @@ class Identity:
         """The grants as written, the user's own channel first."""
         own = [] if self.user is None else [user_channel(self.user)]
         return own + [grant.text for grant in self.grants if grant.text not in own]
+
+
+def combine(identities: Sequence[Identity]) -> Identity:
+    """Make one identity of what the tokens of a connection say: it ends with the first of them.
+
+    Raises Refused (forbidden) where they name several users or sessions: whoever got hold of a second token would
+    otherwise read both through a connection that the first one's owner cannot tell from their own.
+    """
+    first = identities[0]
+    if len(identities) == 1:
+        return first
+    if any((one.user, one.session_id) != (first.user, first.session_id) for one in identities):
+        raise Refused("forbidden", "the tokens of a connection must be of one user and session")
+    return Identity(
+        first.user,
+        first.session_id,
+        grants=tuple(dict.fromkeys(grant for one in identities for grant in one.grants)),
+        issued_at=min(one.issued_at for one in identities),
+        expires_at=min((one.expires_at for one in identities if one.expires_at is not None), default=None),
+        tokens=tuple(identities),
+    )
 
 
 ANYBODY: Final = Identity(None, None, (parse_pattern("*"),), issued_at=0.0, expires_at=None)
