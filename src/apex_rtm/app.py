@@ -16,6 +16,7 @@ from uvicorn.config import Config
 
 from apex_rtm.authorize import Authorizer
 from apex_rtm.clock import Clock, SystemClock
+from apex_rtm.counts import Tally
 from apex_rtm.demo import demo_routes
 from apex_rtm.edge.guard import Proxies
 from apex_rtm.edge.http import Api, make_app
@@ -43,6 +44,7 @@ _log = get_logger(__name__)
 _RESERVED_FILES = 128  # the log, the listening socket, standard streams, a spare for everything else
 _ENOUGH_FILES = 1_048_576  # where the system sets no limit
 _TICK_S = 1.0
+_LAG_PROBE_S = 0.2
 _TIDY_REVOCATIONS_S = 60.0
 _MAX_WAITING_MESSAGES = 100_000
 # The kernel would let each socket that is not read grow to megabytes, beyond outbox_max_bytes and out of our sight.
@@ -92,6 +94,7 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
         max_batch_messages=settings.max_batch_messages,
         max_json_depth=settings.max_json_depth,
         publish_rate=settings.publish_rate,
+        counts=hub.counts,
     )
     api = Api(
         hub,
@@ -160,10 +163,11 @@ def _retention(settings: Settings) -> Callable[[str], Retention]:
     def retention(channel: str) -> Retention:
         size, ttl_s = settings.history_size, settings.history_ttl_s
         namespace = namespace_of(channel)
-        if namespace is not None:
-            size = size if namespace.history_size is None else namespace.history_size
-            ttl_s = ttl_s if namespace.history_ttl_s is None else namespace.history_ttl_s
-        return Retention(size, ttl_s)
+        if namespace is None:
+            return Retention(size, ttl_s)
+        size = size if namespace.history_size is None else namespace.history_size
+        ttl_s = ttl_s if namespace.history_ttl_s is None else namespace.history_ttl_s
+        return Retention(size, ttl_s, namespace.prefix)
 
     return retention
 
@@ -212,6 +216,7 @@ def _make_gateway(settings: Settings, around: Surroundings) -> Gateway:
         is_open=settings.is_open,
         allowed_origins=settings.allowed_origins,
         reconnect_spread_s=settings.reconnect_spread_s,
+        counts=around.hub.counts,
     )
 
 
@@ -343,7 +348,16 @@ def _clockwork(parts: Parts) -> list[Coroutine[None, None, None]]:
         _every(_TICK_S, parts.engine.tidy),
         _every(parts.settings.presence_interval_s, flush_presence),
         _every(_TIDY_REVOCATIONS_S, tidy_revocations),
+        _watch_lag(hub.counts.loop_lag, clock),
     ]
+
+
+async def _watch_lag(lag: Tally, clock: Clock) -> None:
+    """Sleep a little and see how much longer it took: what every connection waits when something holds the loop."""
+    while True:
+        due = clock.monotonic() + _LAG_PROBE_S
+        await asyncio.sleep(_LAG_PROBE_S)
+        lag.observe(max(0.0, clock.monotonic() - due))
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

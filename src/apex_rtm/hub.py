@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from apex_rtm import codes
 from apex_rtm.channels import Pattern
+from apex_rtm.counts import Counts
 from apex_rtm.engine.base import Engine
 from apex_rtm.engine.journal import Entry, Journal
 from apex_rtm.presence import Presence
@@ -16,17 +17,6 @@ from apex_rtm.revocations import Revocation, Revocations
 
 if TYPE_CHECKING:
     from apex_rtm.session import Session
-
-
-@dataclass(slots=True)
-class Counts:
-    """What this server has done since it started."""
-
-    publications: int = 0
-    deliveries: int = 0
-    recovered: int = 0
-    not_recovered: int = 0
-    closed_slow: int = 0
 
 
 class Hub:
@@ -52,13 +42,16 @@ class Hub:
 
     def on_published(self, entries: Sequence[Entry]) -> None:
         """Write each frame to its subscribers. Called by the engine, in journal order."""
-        self.counts.publications += len(entries)
+        counts, began = self.counts, perf_counter()
+        counts.publications += len(entries)
         for entry in entries:
             frame = entry.frame
             subscribers = tuple(self.registry.subscribers(entry.channel))
             for session in subscribers:
                 session.send(frame)
-            self.counts.deliveries += len(subscribers)
+            counts.deliveries += len(subscribers)
+            counts.delivered_bytes += len(subscribers) * len(frame)
+        counts.fanout.observe(perf_counter() - began)
 
     # ── sessions ──
 
@@ -89,6 +82,7 @@ class Hub:
         The revocation is in force before it is written, so that no subscription slips in between.
         """
         self.revocations.add(revocation)
+        self.counts.revocations += 1
         connections = subscriptions = 0
         for session in list(self.sessions.values()):
             if session.identity is None or not revocation.names(session.identity):

@@ -20,6 +20,11 @@ class Peer(Protocol):
         """False while the peer reads slower than it is written to; `Session.on_writable` tells when it is over."""
         ...
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that were sent and that the kernel has not taken yet."""
+        ...
+
     def send(self, frame: bytes) -> None:
         """Write one complete frame. Never raises; closes with 4002 when `outbox_max_bytes` wait already."""
         ...

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import perf_counter
 
 import msgspec
 
 from apex_rtm.clock import Clock
+from apex_rtm.counts import Counts
 from apex_rtm.engine.base import Engine
 from apex_rtm.errors import Refused, RtmError, Unavailable
 from apex_rtm.limits import TokenBucket
@@ -18,10 +20,11 @@ class Publisher:
 
     def __init__(
         self, engine: Engine, clock: Clock, *, max_message_bytes: int, max_batch_messages: int, max_json_depth: int,
-        publish_rate: float,
+        publish_rate: float, counts: Counts | None = None,
     ) -> None:  # fmt: skip
         self._engine = engine
         self._clock = clock
+        self._counts = counts or Counts()
         self._max_message_bytes = max_message_bytes
         self._max_batch_messages = max_batch_messages
         self._max_json_depth = max_json_depth
@@ -33,7 +36,7 @@ class Publisher:
         check_json(body, max_depth=self._max_json_depth)
         message = decode_message(body)
         self._check_rate(1)
-        (result,) = await self._engine.publish([message])
+        (result,) = await self._append([message])
         if isinstance(result, Unavailable):
             raise result
         return result
@@ -45,8 +48,15 @@ class Publisher:
         self._check_rate(len(parts))
         decoded = [self._decode(part) for part in parts]
         good: Sequence[Message] = [message for message in decoded if isinstance(message, Message)]
-        published = iter(await self._engine.publish(good) if good else [])
+        published = iter(await self._append(good) if good else [])
         return [next(published) if isinstance(message, Message) else message for message in decoded]
+
+    async def _append(self, messages: Sequence[Message]) -> list[Published | Unavailable]:
+        began = perf_counter()
+        results = await self._engine.publish(messages)
+        self._counts.appends.observe(perf_counter() - began)
+        self._counts.unavailable += sum(1 for result in results if isinstance(result, Unavailable))
+        return results
 
     def _decode(self, part: msgspec.Raw) -> Message | Refused:
         try:

@@ -18,6 +18,8 @@ class Registry:
         self._exact: dict[str, dict[Session, Pattern]] = {}
         self._prefixes: dict[str, dict[Session, Pattern]] = {}
         self._prefix_lengths: dict[int, int] = {}
+        self.count = 0
+        """Subscriptions in all."""
 
     def add(self, pattern: Pattern, session: Session) -> None:
         """Begin to deliver `pattern` to `session`."""
@@ -25,13 +27,18 @@ class Registry:
         if pattern.is_prefix and pattern.stem not in table:
             length = len(pattern.stem)
             self._prefix_lengths[length] = self._prefix_lengths.get(length, 0) + 1
-        table.setdefault(pattern.stem, {})[session] = pattern
+        sessions = table.setdefault(pattern.stem, {})
+        self.count += session not in sessions
+        sessions[session] = pattern
 
     def remove(self, pattern: Pattern, session: Session) -> None:
         """Stop to deliver `pattern` to `session`."""
         table = self._prefixes if pattern.is_prefix else self._exact
         sessions = table.get(pattern.stem)
-        if sessions is None or sessions.pop(session, None) is None or sessions:
+        if sessions is None or sessions.pop(session, None) is None:
+            return
+        self.count -= 1
+        if sessions:
             return
         del table[pattern.stem]
         if pattern.is_prefix:
@@ -61,6 +68,11 @@ class Registry:
     def exact_subscribers(self, channel: str) -> Collection[Session]:
         """Those who named this very channel: whom presence counts."""
         return self._exact.get(channel, {})
+
+    @property
+    def channel_count(self) -> int:
+        """How many channels somebody named."""
+        return len(self._exact)
 
     def channels(self) -> Iterator[str]:
         """Every channel that somebody named."""

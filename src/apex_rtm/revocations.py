@@ -40,6 +40,9 @@ class Revocations:
         else:
             self._by_channel.setdefault(revocation.channel, {})[scope] = revocation
 
+    def __len__(self) -> int:
+        return len(self._whole) + sum(len(scopes) for scopes in self._by_channel.values())
+
     def refuse_connection(self, identity: Identity) -> bool:
         """Tell whether a token of this identity was revoked as a whole."""
         return _hits(self._whole, identity)

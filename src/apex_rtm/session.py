@@ -93,7 +93,7 @@ class Session:
             command = decode_command(text)
             self._handle(command)
         except Refused as refused:
-            self.send(error_frame(refused.code, refused.message, command.id))
+            self._refuse(refused, command)
 
     def on_binary(self, _data: bytes) -> None:
         """Nothing in this protocol is binary."""
@@ -217,7 +217,7 @@ class Session:
                 try:
                     around.quota.enter_user(identity.user)
                 except Refused as refused:
-                    self.send(error_frame(refused.code, refused.message, command.id))
+                    self._refuse(refused, command)
                     self.end(codes.LIMIT_EXCEEDED)
                     return
             self.identity = identity
@@ -242,9 +242,13 @@ class Session:
         try:
             return self._around.authorizer.identify(*(command.tokens or (command.token,)))
         except Refused as refused:
-            self.send(error_frame(refused.code, refused.message, command.id))
+            self._refuse(refused, command)
             self.end(closes.get(refused.code, codes.UNAUTHORIZED))
             return None
+
+    def _refuse(self, refused: Refused, command: Command) -> None:
+        self._around.hub.counts.refusals["websocket", refused.code] += 1
+        self.send(error_frame(refused.code, refused.message, command.id))
 
     def _refresh(self, command: Command) -> None:
         before = self._connected()

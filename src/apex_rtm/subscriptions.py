@@ -103,6 +103,7 @@ class Subscriptions:
                 delivering = others if entry.seq <= self._held_from else live
                 if not delivering.of(entry.channel):
                     self._peer.send(entry.frame)
+                    self._hub.counts.replayed += 1
                 epoch = subscription.cursor.epoch
                 subscription.cursor = Position(epoch, entry.seq) if pattern.is_prefix else entry.position
                 if not self._peer.writable:

@@ -23,10 +23,15 @@ class RecordingPeer:
         self.on_full: Callable[[], None] | None = None
         self.closes: list[Close] = []
         self.pings = 0
+        self.waiting = 0
 
     @property
     def writable(self) -> bool:
         return self.room is None or self.room > 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self.waiting
 
     def send(self, frame: bytes) -> None:
         if self.closes:

@@ -19,7 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from apex_rtm.authorize import Authorizer
 from apex_rtm.channels import check_channel
 from apex_rtm.clock import Clock
+from apex_rtm.counts import Counts
 from apex_rtm.edge.guard import check_open_mode
+from apex_rtm.edge.meter import Meter
 from apex_rtm.edge.openapi import describe_api
 from apex_rtm.errors import Refused, RtmError, Unavailable
 from apex_rtm.hub import Hub
@@ -156,7 +158,7 @@ class Api:
 
 def make_app(api: Api, *, extra_routes: Sequence[BaseRoute] = ()) -> ASGIApp:
     """Put the routes together. `extra_routes` is where the demo comes in."""
-    keyed = _require_key(api.authorizer)
+    keyed = require_key(api.authorizer)
     # Routes are tried in order: the one that is used all day comes first.
     routes: list[BaseRoute] = [
         Route("/api/broadcast", keyed(api.broadcast), methods=["POST"]),
@@ -174,21 +176,23 @@ def make_app(api: Api, *, extra_routes: Sequence[BaseRoute] = ()) -> ASGIApp:
         *extra_routes,
     ]
     handlers: dict[Any, Any] = {
-        RtmError: _on_error,
+        RtmError: _on_error(api.hub.counts),
         HTTPException: _on_http_exception,
         ClientDisconnect: _on_disconnect,
         Exception: _on_fault,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return OpenModeGuard(app) if api.authorizer.is_open else app
+    counts = api.hub.counts
+    return Meter(OpenModeGuard(app, counts) if api.authorizer.is_open else app, counts, routes)
 
 
 class OpenModeGuard:
     """Stands in front of every route in open mode. See `check_open_mode` for the attacks."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, counts: Counts) -> None:
         self._app = app
+        self._counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what may pass."""
@@ -197,6 +201,7 @@ class OpenModeGuard:
             try:
                 check_open_mode(headers)
             except Refused as refused:
+                self._counts.refusals["http", refused.code] += 1
                 await _failure(refused.http_status, refused.code, refused.message)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -205,10 +210,12 @@ class OpenModeGuard:
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def _require_key(authorizer: Authorizer) -> Callable[[Handler], Handler]:
+def require_key(authorizer: Authorizer) -> Callable[[Handler], Handler]:
+    """Make a wrapper for handlers that only those with an API key may reach. Raises Refused (unauthorized)."""
+
     def wrap(handler: Handler) -> Handler:
         async def checked(request: Request) -> Response:
-            authorizer.check_key(_key_of(request))
+            authorizer.check_key(key_of(request))
             return await handler(request)
 
         return checked
@@ -216,7 +223,8 @@ def _require_key(authorizer: Authorizer) -> Callable[[Handler], Handler]:
     return wrap
 
 
-def _key_of(request: Request) -> str | None:
+def key_of(request: Request) -> str | None:
+    """The key of a request, from either header."""
     key = request.headers.get("x-api-key")
     if key is not None:
         return key
@@ -289,11 +297,15 @@ def _failure(status: int, code: str, message: str) -> Response:
     return _json({"ok": False, "code": code, "message": message}, status)
 
 
-async def _on_error(_request: Request, error: RtmError) -> Response:
-    response = _failure(error.http_status, error.code, error.message)
-    if error.code == "timeout":
-        response.headers["connection"] = "close"  # the rest of the body will not come
-    return response
+def _on_error(counts: Counts) -> Callable[[Request, RtmError], Awaitable[Response]]:
+    async def answer(_request: Request, error: RtmError) -> Response:
+        counts.refusals["http", error.code] += 1
+        response = _failure(error.http_status, error.code, error.message)
+        if error.code == "timeout":
+            response.headers["connection"] = "close"  # the rest of the body will not come
+        return response
+
+    return answer
 
 
 async def _on_http_exception(_request: Request, error: HTTPException) -> Response:

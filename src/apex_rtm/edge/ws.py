@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
 from urllib.parse import parse_qs, urlsplit
@@ -28,6 +28,7 @@ from websockets.typing import Subprotocol
 from apex_rtm import codes
 from apex_rtm.clock import Clock
 from apex_rtm.codes import Close
+from apex_rtm.counts import Counts
 from apex_rtm.edge.guard import Proxies, check_open_mode, check_origin
 from apex_rtm.errors import Refused, RtmError, Unavailable
 from apex_rtm.limits import ConnectionQuota, TokenBucket
@@ -79,6 +80,7 @@ class Gateway:
     allowed_origins: tuple[str, ...]
     reconnect_spread_s: float
     draining: bool = False
+    counts: Counts = field(default_factory=Counts)
 
     def connection(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> Connection:
         """Make the protocol of one upgraded socket. Called by uvicorn with these keywords."""
@@ -124,12 +126,14 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone, whoever ended it."""
         self._connections.discard(self)
+        self._gateway.counts.paused.discard(self)
         self._cancel_timer()
         if self._conversation is not None:
             self._conversation.on_closed()
             self._conversation = None
         if self._counted:
             self._gateway.quota.leave(self.ip)
+            self._gateway.counts.closes[_final_code(self._protocol)] += 1
             self._counted = False
 
     def data_received(self, data: bytes) -> None:
@@ -153,12 +157,14 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer reads slower than it is written to: it gets `write_timeout_s` to go on."""
         self._paused = True
+        self._gateway.counts.paused.add(self)
         if self._protocol.state is OPEN:
             self._start_timer(self._gateway.limits.write_timeout_s, self._stall)
 
     def resume_writing(self) -> None:
         """The peer has caught up."""
         self._paused = False
+        self._gateway.counts.paused.discard(self)
         if self._protocol.state is OPEN:
             self._cancel_timer()
         if self._conversation is not None:
@@ -177,6 +183,11 @@ class Connection(asyncio.Protocol):
     def writable(self) -> bool:
         """False between pause_writing and resume_writing."""
         return not self._paused
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What was written and the kernel has not taken yet."""
+        return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
 
     def send(self, frame: bytes) -> None:
         """Write one complete frame to the transport, whose buffer is the bounded queue of this connection."""
@@ -207,6 +218,7 @@ class Connection(asyncio.Protocol):
             path, query = _split_target(request.path)
             self._check_handshake(path, headers)
         except RtmError as refused:
+            self._gateway.counts.refusals["websocket", refused.code] += 1
             self._protocol.send_response(_refusal(refused))
             return
         response = self._protocol.accept(request)
@@ -231,6 +243,7 @@ class Connection(asyncio.Protocol):
         peer = self._transport.get_extra_info("peername")
         self.ip = gateway.proxies.client_ip(peer[0] if isinstance(peer, tuple) else "", headers)
         gateway.quota.enter(self.ip)
+        gateway.counts.opened += 1
         self._counted = True
 
     def _on_frame(self, frame: Frame, conversation: Conversation) -> None:
@@ -320,6 +333,13 @@ class _Protocol(ServerProtocol):
     def reject(self, status: int, text: str) -> Response:
         code = {405: "method_not_allowed", 414: "too_large", 431: "too_large"}.get(status, "bad_request")
         return _refusal(Refused(code, text.strip()), HTTPStatus(status))
+
+
+def _final_code(protocol: ServerProtocol) -> int:
+    """How a connection ended: the code of the side that began the closing, 1006 where neither did (RFC 6455, 7.1.5)."""
+    if protocol.close_sent is not None and not protocol.close_rcvd_then_sent:
+        return protocol.close_sent.code
+    return 1006 if protocol.close_rcvd is None else protocol.close_rcvd.code
 
 
 def _split_target(target: str) -> tuple[str, str]:

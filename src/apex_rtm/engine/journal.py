@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import itertools
 import secrets
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -43,10 +43,11 @@ class Entry:
 
 
 class Retention(NamedTuple):
-    """How much of a channel's log is kept."""
+    """How much of a channel's log is kept. `namespace` is the configured prefix that says so, or `other`."""
 
     size: int
     ttl_s: float
+    namespace: str = "other"
 
 
 @dataclass(slots=True)
@@ -92,6 +93,7 @@ class Journal:
         self.generation = 1
         self.seq = 0
         self.size_bytes = 0
+        self.published: Counter[str] = Counter()  # publications by namespace, of which there are as many as configured
         self.channels: OrderedDict[str, ChannelLog] = OrderedDict()  # the longest unpublished first
         self._retention = retention
         self._max_bytes = max_bytes
@@ -105,6 +107,11 @@ class Journal:
         self._sweep: Iterator[str] = iter(())
         self.evicted: dict[int, str] = {}
         self.forgotten: list[str] = []
+
+    @property
+    def count(self) -> int:
+        """Publications that are kept, of all channels."""
+        return len(self._order)
 
     # ── positions ──
 
@@ -144,6 +151,7 @@ class Journal:
         self.seq = entry.seq
         if entry.seq > log.last_seq:  # not one that an earlier run wrote: what was restored knows of it already
             log.top, log.last_seq, log.last_at = entry.position.offset, entry.seq, entry.at
+            self.published[log.retention.namespace] += 1
             self.channels.move_to_end(entry.channel)
         log.entries.append(entry)
         self._order[entry.seq] = entry
