@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from tests.support.apex.door import Apex, run_apex
 from tests.support.chromium import run_chromium
 from tests.support.server import ServerProcess, run_server
 
@@ -25,3 +26,10 @@ def demo_server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A real server with the demo, in open mode."""
     with run_server(tmp_path / "data", demo="true") as server:
         yield server
+
+
+@pytest.fixture
+def apex(tmp_path: Path) -> Iterator[Apex]:
+    """An APEX instance with the plug-ins of the import files, and a secured server."""
+    with run_apex(tmp_path / "apex") as instance:
+        yield instance

@@ -9,13 +9,14 @@
   const $ = self.jQuery;
   const { document, console } = self;
   const query = new URLSearchParams(self.location.search);
+  const written = document.documentElement.dataset;
 
-  // What the page engine writes into each page. Here the address says who is logged in.
+  // What the page engine writes into each page. In the demo the address says who is logged in.
   const env = {
-    APP_ID: document.documentElement.dataset.appId || '100',
-    APP_PAGE_ID: document.documentElement.dataset.pageId || '1',
-    APP_SESSION: query.get('session') || '1',
-    APP_USER: query.get('user') || 'nobody',
+    APP_ID: written.appId || '100',
+    APP_PAGE_ID: written.pageId || '1',
+    APP_SESSION: written.session || query.get('session') || '1',
+    APP_USER: written.user || query.get('user') || 'nobody',
   };
 
   const isDebugging = query.get('debug') === 'YES';
@@ -133,7 +134,8 @@
      */
     plugin(ajaxIdentifier, data = {}, { dataType = 'json', success, error } = {}) {
       const done = $.Deferred();
-      const jqXHR = $.ajax({ url: '/demo/ajax', type: 'POST', dataType, data: formOf(ajaxIdentifier, data) });
+      const url = written.ajaxUrl || '/demo/ajax';
+      const jqXHR = $.ajax({ url, type: 'POST', dataType, data: formOf(ajaxIdentifier, data) });
       const fail = (textStatus, errorThrown) => {
         if (error) error(jqXHR, textStatus, errorThrown);
         else message.showErrors({ type: 'error', location: 'page', message: errorThrown || textStatus, unsafe: true });
@@ -161,8 +163,10 @@
       element: $('#' + staticId),
       refresh() {
         event.trigger('#' + staticId, 'apexbeforerefresh');
-        if (widget.refresh) widget.refresh();
-        event.trigger('#' + staticId, 'apexafterrefresh');
+        const after = () => event.trigger('#' + staticId, 'apexafterrefresh');
+        const going = widget.refresh && widget.refresh();
+        if (going && going.then) going.then(after, after);
+        else after();
       },
     };
   }
