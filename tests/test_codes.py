@@ -31,7 +31,7 @@ def test_a_close_may_be_sent_as_rfc_6455_wants(close: Close) -> None:
 
 def test_the_range_says_whether_to_come_back() -> None:
     return_later = {codes.TOKEN_EXPIRED, codes.SLOW, codes.IDLE, codes.CONNECT_TIMEOUT, codes.RATE_LIMITED}
-    return_later.add(codes.LIMIT_EXCEEDED)
+    return_later |= {codes.LIMIT_EXCEEDED, codes.RESYNC}
 
     assert {close for close in CLOSES if 4000 <= close.code <= 4499} == return_later
     assert {close for close in CLOSES if close.code >= 4500} == {codes.UNAUTHORIZED, codes.REVOKED}

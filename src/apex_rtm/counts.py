@@ -63,6 +63,7 @@ class Counts:
     recovered: int = 0
     not_recovered: int = 0
     closed_slow: int = 0
+    closed_resync: int = 0
     revocations: int = 0
     opened: int = 0
     closes: Counter[int] = field(default_factory=Counter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from apex_rtm.channels import Pattern
 from apex_rtm.counts import Counts
 from apex_rtm.engine.base import Engine
 from apex_rtm.engine.journal import Entry, Journal
+from apex_rtm.errors import Unavailable
+from apex_rtm.message import Position
 from apex_rtm.presence import Presence
 from apex_rtm.registry import Registry
 from apex_rtm.revocations import Revocation, Revocations
@@ -53,6 +55,14 @@ class Hub:
             counts.delivered_bytes += len(subscribers) * len(frame)
         counts.fanout.observe(perf_counter() - began)
 
+    def on_lost(self, channel: str | None) -> None:
+        """Close whoever may have missed something, so that they come back and are told what they get. See `Engine`."""
+        registry = self.registry
+        sessions = registry.prefix_subscribers() if channel is None else registry.subscribers(channel)
+        for session in tuple(sessions):
+            self.counts.closed_resync += 1
+            session.end(codes.RESYNC)
+
     # ── sessions ──
 
     def enter(self, session: Session) -> None:
@@ -94,6 +104,14 @@ class Hub:
                 subscriptions += session.drop_channel(revocation.channel)
         await self.engine.revoke(revocation)
         return connections, subscriptions
+
+    def follow(self, pattern: Pattern, since: Position | None, then: Callable[[Unavailable | None], None]) -> bool:
+        """Have the journal ready for a new subscription. See `Engine.follow`."""
+        return self.engine.follow(pattern, since, then)
+
+    def unfollow(self, pattern: Pattern) -> None:
+        """Nobody waits for `follow` or for its publications any more."""
+        self.engine.unfollow(pattern)
 
     def subscribe(self, pattern: Pattern, session: Session) -> None:
         """Begin live delivery."""

@@ -29,6 +29,10 @@ class Peer(Protocol):
         """Write one complete frame. Never raises; closes with 4002 when `outbox_max_bytes` wait already."""
         ...
 
+    def take_up(self) -> None:
+        """Hand over the commands that have waited while the session was busy."""
+        ...
+
     def close(self, close: Close) -> None:
         """Start the closing handshake after what was sent; gives up on it after a while."""
         ...

@@ -74,6 +74,10 @@ class Registry:
         """How many channels somebody named."""
         return len(self._exact)
 
+    def prefix_subscribers(self) -> Collection[Session]:
+        """Everybody who has a wildcard, each once."""
+        return {session: None for sessions in self._prefixes.values() for session in sessions}
+
     def channels(self) -> Iterator[str]:
         """Every channel that somebody named."""
         return iter(self._exact)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from apex_rtm import codes
@@ -12,9 +13,10 @@ from apex_rtm.authorize import Authorizer
 from apex_rtm.channels import Pattern, parse_pattern
 from apex_rtm.clock import Clock
 from apex_rtm.codes import Close
-from apex_rtm.errors import Refused
+from apex_rtm.errors import Refused, RtmError, Unavailable
 from apex_rtm.hub import Hub
 from apex_rtm.limits import ConnectionQuota
+from apex_rtm.message import Position
 from apex_rtm.peer import Peer
 from apex_rtm.protocol import PING_FRAME, Command, decode_command, error_frame, reply_frame
 from apex_rtm.subscriptions import Subscription, Subscriptions
@@ -49,8 +51,8 @@ class Session:
     """The state of one connection. `identity` is None until `connect` in secured mode."""
 
     __slots__ = (
-        "_around", "_due_at", "_heard_at", "_implicit", "_peer", "_pinged_at", "_subscriptions", "_warned",
-        "connected_at", "ended", "id", "identity", "opened_at", "send",
+        "_around", "_due_at", "_following", "_heard_at", "_implicit", "_peer", "_pinged_at", "_subscriptions",
+        "_warned", "connected_at", "ended", "id", "identity", "opened_at", "send",
     )  # fmt: skip
 
     def __init__(self, around: Surroundings, peer: Peer) -> None:
@@ -59,7 +61,7 @@ class Session:
         now = around.clock.monotonic()
         self._heard_at = self.opened_at = now
         self._pinged_at = self._due_at = now
-        self._implicit = False
+        self._implicit = self._following = False
         self._warned = False
         self.id = secrets.token_urlsafe(9)
         self.identity: Identity | None = ANYBODY if around.authorizer.is_open else None
@@ -81,8 +83,8 @@ class Session:
 
     @property
     def is_busy(self) -> bool:
-        """True while a replay waits for a slow peer: no command may be handled before it is done."""
-        return self._subscriptions.joining is not None
+        """True while a replay waits for a slow peer, or the log for another machine: no command may be handled then."""
+        return self._following or self._subscriptions.joining is not None
 
     def on_text(self, text: bytes) -> None:
         """Handle one frame of the client."""
@@ -283,6 +285,32 @@ class Session:
         return self.identity
 
     def _subscribe(self, command: Command) -> None:
+        pattern = self._check_subscribe(command)
+        since = Position(command.since.epoch, command.since.offset) if command.since else None
+        if self._around.hub.follow(pattern, since, partial(self._on_followed, command, pattern)):
+            self._begin(command, pattern)
+        else:
+            self._following = True
+
+    def _on_followed(self, command: Command, pattern: Pattern, trouble: Unavailable | None) -> None:
+        """Go on with a subscription that waited for the log: rights may have ended meanwhile, or the connection."""
+        self._following = False
+        if self.ended:
+            self._around.hub.unfollow(pattern)
+            return
+        try:
+            if trouble is not None:
+                raise trouble
+            pattern = self._check_subscribe(command)
+        except RtmError as refused:
+            self._around.hub.unfollow(pattern)
+            self.send(error_frame(refused.code, refused.message, command.id))
+        else:
+            self._begin(command, pattern)
+        self._peer.take_up()
+
+    def _check_subscribe(self, command: Command) -> Pattern:
+        """Raise Refused unless this connection may have the subscription."""
         identity = self._connected()
         pattern = self._around.authorizer.check_subscribe(identity, command.channel)
         if command.channel in self.subscriptions:
@@ -290,12 +318,16 @@ class Session:
         if len(self.subscriptions) >= self._around.limits.max_channels:
             limit = self._around.limits.max_channels
             raise Refused("limit_exceeded", f"a connection has at most {limit} channels (max_channels_per_connection)")
-        wants_presence = command.presence and not pattern.is_prefix
-        if wants_presence and not self._around.limits.has_presence(command.channel):
+        if _wants_presence(command, pattern) and not self._around.limits.has_presence(command.channel):
             raise Refused("forbidden", "this channel's namespace has no presence")
+        return pattern
+
+    def _begin(self, command: Command, pattern: Pattern) -> None:
         subscription = self._add(pattern)
         recovered = command.since is not None and self._subscriptions.recover(subscription, command.since)
-        members = self._subscribed_members(subscription, recovered=recovered, presence=wants_presence)
+        members = self._subscribed_members(
+            subscription, recovered=recovered, presence=_wants_presence(command, pattern)
+        )
         self.send(reply_frame("subscribed", command.id, **members))
         if self.ended:  # by this very frame, when the peer does not read: going live would never be undone
             return
@@ -345,7 +377,9 @@ class Session:
         self._implicit = True
         try:
             for channel in list(dict.fromkeys(channels or ["*"]))[: self._around.limits.max_channels]:
-                self._subscriptions.go_live(self._add(parse_pattern(channel)))
+                pattern = parse_pattern(channel)
+                self._around.hub.follow(pattern, None, _ignore)  # what it does not know of it does not wait for
+                self._subscriptions.go_live(self._add(pattern))
         except Refused as refused:
             self.send(error_frame(refused.code, refused.message))
 
@@ -353,3 +387,11 @@ class Session:
         self._implicit = False
         for name in list(self.subscriptions):
             self._remove(name)
+
+
+def _wants_presence(command: Command, pattern: Pattern) -> bool:
+    return command.presence and not pattern.is_prefix
+
+
+def _ignore(_trouble: Unavailable | None) -> None:
+    pass

@@ -43,7 +43,7 @@ class Subscriptions:
         self._held_from = 0
 
     def add(self, pattern: Pattern) -> Subscription:
-        """Note a wish; nothing is delivered before `go_live` or `replay`."""
+        """Note a wish that the hub follows already; nothing is delivered before `go_live` or `replay`."""
         journal = self._hub.journal
         subscription = Subscription(pattern, journal.seq, journal.here(pattern))
         self.by_name[pattern.text] = subscription
@@ -53,6 +53,7 @@ class Subscriptions:
         """End a subscription, also one whose replay still waits for the peer."""
         subscription = self.by_name.pop(name)
         self._hub.unsubscribe(subscription.pattern, self._session)
+        self._hub.unfollow(subscription.pattern)
         self._held.pop(name, None)
         if subscription is self.joining:
             self.joining = None
@@ -68,7 +69,9 @@ class Subscriptions:
         """Set the subscription back to `since` if everything after it can be delivered in order, once."""
         journal, pattern = self._hub.journal, subscription.pattern
         position: Position | None = Position(since.epoch, since.offset)
-        if pattern.is_prefix and since.channel is not None:
+        if pattern.is_prefix and self._hub.engine.is_shared:  # each node has an order of its own
+            position = None
+        elif pattern.is_prefix and since.channel is not None:
             position = journal.journal_position(since.channel, Position(since.epoch, since.offset))
         others = _Deliverers(self._overlapping(subscription))
         # All of it only where it must be compared with what others deliver: a wildcard may have missed the whole log.

@@ -411,3 +411,31 @@ async def test_a_half_closed_socket_is_closed() -> None:
     edge.connection.eof_received()
 
     assert edge.transport.is_closing()
+
+
+async def test_frames_that_waited_are_taken_up_when_the_conversation_says_so() -> None:
+    edge = Edge().opened()
+    edge.conversation.is_busy = True
+    edge.peer.send("1")
+    edge.peer.send("2")
+    assert edge.conversation.said("text") == []
+
+    edge.conversation.is_busy = False
+    edge.connection.take_up()
+
+    assert edge.conversation.said("text") == ["1", "2"]
+
+
+async def test_a_fault_while_taking_up_ends_this_connection_only() -> None:
+    edge = Edge().opened()
+    edge.conversation.is_busy = True
+    edge.peer.send("1")
+    edge.conversation.is_busy, edge.conversation.fault = False, RuntimeError("broken")
+
+    with structlog.testing.capture_logs() as logs:
+        edge.connection.take_up()
+
+    assert [entry["event"] for entry in logs] == ["connection.failed"]
+    assert edge.transport.is_closing()
+    edge.transport.lose()
+    edge.connection.take_up()  # whoever calls cannot know that it is gone

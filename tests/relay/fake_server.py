@@ -36,6 +36,9 @@ class FakeServer:
     def on_published(self, entries: Sequence[Entry]) -> None:
         self.delivered += [(e.channel, e.id, e.position.epoch, e.position.offset) for e in entries]
 
+    def on_lost(self, channel: str | None) -> None:
+        raise AssertionError(f"{channel} was lost")
+
     async def answer(self, body: bytes) -> tuple[int, bytes]:
         """What POST /api/broadcast/batch is answered with."""
         try:

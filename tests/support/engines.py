@@ -23,11 +23,15 @@ class Listener:
 
     def __init__(self, journal: Journal) -> None:
         self.entries: list[Entry] = []
+        self.lost: list[str | None] = []
         self._journal = journal
 
     def on_published(self, entries: Sequence[Entry]) -> None:
         assert entries[-1].seq == self._journal.seq, "delivered before it was in the journal"
         self.entries += entries
+
+    def on_lost(self, channel: str | None) -> None:
+        self.lost.append(channel)
 
     @property
     def places(self) -> list[tuple[str, int]]:

@@ -24,6 +24,7 @@ class RecordingPeer:
         self.closes: list[Close] = []
         self.pings = 0
         self.waiting = 0
+        self.taken_up = 0
 
     @property
     def writable(self) -> bool:
@@ -44,6 +45,9 @@ class RecordingPeer:
             self.frames.append(json.loads(unframe(frame)))
         if self.on_full is not None and not self.writable:
             self.on_full()
+
+    def take_up(self) -> None:
+        self.taken_up += 1
 
     def close(self, close: Close) -> None:
         self.closes.append(close)

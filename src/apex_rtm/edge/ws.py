@@ -197,6 +197,16 @@ class Connection(asyncio.Protocol):
         if self._paused:
             self._check_outbox()
 
+    def take_up(self) -> None:
+        """Go on with the frames that arrived while the conversation was busy."""
+        if self._conversation is None:
+            return
+        try:
+            self._handle_texts(self._conversation)
+        except Exception:  # noqa: BLE001 - it ends this connection, not the work of whoever called
+            _log.exception("connection.failed", ip=self.ip)
+            self._transport.abort()
+
     def close(self, close: Close) -> None:
         """Send the close frame; cut the connection when the peer does not answer in time."""
         if self._protocol.state is OPEN:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from apex_rtm.channels import Pattern
 from apex_rtm.engine.journal import Entry, Journal
 from apex_rtm.errors import Unavailable
-from apex_rtm.message import Message, Published
+from apex_rtm.message import Message, Position, Published
 from apex_rtm.revocations import Revocation
 
 
@@ -16,6 +17,13 @@ class EngineListener(Protocol):
 
     def on_published(self, entries: Sequence[Entry]) -> None:
         """Deliver `entries`, already in the journal, in journal order. Must not raise and must not block."""
+        ...
+
+    def on_lost(self, channel: str | None) -> None:
+        """Send everybody who gets `channel` away to recover: publications may be missing in the journal of this node.
+
+        None: so they may for whoever gets channels by prefix.
+        """
         ...
 
 
@@ -32,7 +40,14 @@ class Engine(Protocol):
     * A message with an `id` seen in its channel within the idempotency window is answered with the first result.
     * `journal` holds what was published and answers reads at once, without input or output: replay and live
       delivery meet without a gap because nothing can happen between reading and subscribing.
+    * Where several nodes write one log (`is_shared`), the journal of a node holds what somebody on it follows: the
+      guarantees above hold for followed channels. What the node cannot know to be whole it says with `on_lost`.
     """
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other nodes publish too. Then the journal's order is this node's own, and no wildcard recovers."""
+        ...
 
     @property
     def journal(self) -> Journal:
@@ -50,6 +65,19 @@ class Engine(Protocol):
 
     async def publish(self, messages: Sequence[Message]) -> list[Published | Unavailable]:
         """Append in order; one result a message. Messages that come together are made durable together."""
+        ...
+
+    def follow(self, pattern: Pattern, since: Position | None, then: Callable[[Unavailable | None], None]) -> bool:
+        """Keep the journal up to date for `pattern` until `unfollow`, which must follow on every call of this one.
+
+        True: the journal is ready to be read now, and `then` is not called. Otherwise `then` is called once: with None
+        when it is ready and holds whatever came after `since` and is still kept anywhere, or with the reason
+        why that cannot be told in time. Also after the latter the pattern is followed as soon as that is possible.
+        """
+        ...
+
+    def unfollow(self, pattern: Pattern) -> None:
+        """Take back one `follow`."""
         ...
 
     async def revoke(self, revocation: Revocation) -> None:
