@@ -218,6 +218,8 @@ def test_every_name_of_this_machine_is_loopback(host: str) -> None:
     [
         ({"outbox_max_bytes": "65536", "max_message_bytes": "65537"}, "outbox_max_bytes: must not be below"),
         ({"max_body_bytes": "1024", "max_message_bytes": "1025"}, "max_body_bytes: must not be below"),
+        ({"tls_cert": "fullchain.pem"}, "tls_key: tls_cert is set, and one is of no use without the other"),
+        ({"tls_key": "privkey.pem", "tls_cert": ""}, "tls_cert: tls_key is set, and one is of no use"),
         ({"trusted_proxies": "10.0.0.0/99"}, "trusted_proxies: '10.0.0.0/99' is neither an address nor a network"),
         ({"trusted_proxies": "proxy.example.com"}, "trusted_proxies: 'proxy.example.com' is neither"),
         ({"allowed_origins": "apex.example.com"}, "allowed_origins: 'apex.example.com' must look like https://"),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import resource
-import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
-import uvicorn
 from uvicorn.config import Config
 
 from apex_rtm.authorize import Authorizer
@@ -21,6 +20,7 @@ from apex_rtm.demo import demo_routes
 from apex_rtm.edge.guard import Proxies
 from apex_rtm.edge.http import Api, make_app
 from apex_rtm.edge.intake import Intake
+from apex_rtm.edge.tls import Certificates, TlsDoor
 from apex_rtm.edge.ws import EdgeLimits, Gateway
 from apex_rtm.engine.base import Engine
 from apex_rtm.engine.journal import Journal, Retention
@@ -36,8 +36,10 @@ from apex_rtm.relay.make import make_relay_thread
 from apex_rtm.relay.store import OutboxStore
 from apex_rtm.relay.thread import RelayThread
 from apex_rtm.revocations import Revocations
+from apex_rtm.service import Duties, Service
 from apex_rtm.session import Session, SessionLimits, Surroundings
-from apex_rtm.settings import Namespace, Settings
+from apex_rtm.settings import Namespace, Settings, is_loopback
+from apex_rtm.systemd import Notifier, take_listener
 from apex_rtm.tokens import TokenVerifier
 
 _log = get_logger(__name__)
@@ -62,6 +64,7 @@ class Parts:
     intake: Intake
     config: Config
     relay: RelayThread | None
+    door: TlsDoor | None
 
 
 def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore | None = None) -> Parts:
@@ -74,6 +77,9 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
         [key.get_secret_value() for key in settings.api_keys], _make_verifier(settings, clock), revocations
     )
     websockets, http_sockets = _share_descriptors(settings)
+    door = _make_door(settings, http_sockets // 2)
+    if door is not None:
+        http_sockets -= door.max_handshakes
     quota = ConnectionQuota(
         total=websockets,
         per_ip=settings.max_connections_per_ip,
@@ -106,9 +112,10 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
         settings.body_timeout_s,
     )
     app = make_app(api, extra_routes=demo_routes() if settings.demo else ())
+    door = _make_door(settings, http_sockets)
     config = Config(
         app,
-        http=intake.connection,  # type: ignore[arg-type]
+        http=intake.connection if door is None else door.wrap(intake.connection),  # type: ignore[arg-type]
         ws=gateway.connection,  # type: ignore[arg-type]
         lifespan="off",
         log_config=None,
@@ -122,7 +129,18 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
     relay = None
     if outbox is not None or settings.oracle_dsn is not None:
         relay = make_relay_thread(settings, publisher, clock, outbox)
-    return Parts(settings, engine, hub, gateway, intake, config, relay)
+    return Parts(settings, engine, hub, gateway, intake, config, relay, door)
+
+
+def _make_door(settings: Settings, max_handshakes: int) -> TlsDoor | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return TlsDoor(
+        Certificates(settings.tls_cert, settings.tls_key),
+        max_handshakes=max_handshakes,
+        handshake_timeout_s=settings.header_timeout_s,
+        shutdown_timeout_s=settings.close_timeout_s,
+    )
 
 
 def _make_engine(settings: Settings, clock: Clock) -> Engine:
@@ -238,7 +256,10 @@ def _share_descriptors(settings: Settings) -> tuple[int, int]:
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Take the port before anything else is started. Raises ConfigurationError."""
+    """Take the port before anything else is started, or what a socket unit hands over. Raises ConfigurationError."""
+    given = take_listener(os.environ)
+    if given is not None:
+        return _take_over(settings, given)
     try:
         info = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         with contextlib.ExitStack() as on_failure:
@@ -256,6 +277,19 @@ def bind(settings: Settings) -> socket.socket:
     return listener
 
 
+def _take_over(settings: Settings, given: socket.socket) -> socket.socket:
+    """Serve a socket that systemd listens on; `host` and `port` say nothing then, but open mode is no wider for it."""
+    host = given.getsockname()[0]
+    if settings.is_open and not is_loopback(host):
+        given.close()
+        raise ConfigurationError(
+            [f"host: the socket unit listens on {host}, and open mode on loopback only; set api_keys and jwt_secret"]
+        )
+    given.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    given.setblocking(False)
+    return given
+
+
 def _explain_bind(settings: Settings, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port: {settings.port} on {settings.host} is in use already; stop that program or set another port"
@@ -264,35 +298,29 @@ def _explain_bind(settings: Settings, error: OSError) -> str:
     return f"host: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, which drains before it stops and says when it is ready."""
-
-    def __init__(self, parts: Parts, on_ready: Callable[[], None]) -> None:
-        super().__init__(parts.config)
-        self._parts = parts
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_ready()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # uvicorn's own raises the signal again when it is done, which would end the process before the log is closed.
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+def _duties(parts: Parts, on_ready: Callable[[], None]) -> Duties:
+    async def drain() -> None:
         # Ready turns 503 first, so that a load balancer sends nobody new while the others are still served.
-        self._parts.hub.draining = self._parts.gateway.draining = True
-        await asyncio.sleep(self._parts.settings.drain_delay_s)
-        await super().shutdown(sockets)
+        parts.hub.draining = parts.gateway.draining = True
+        await asyncio.sleep(parts.settings.drain_delay_s)
+        if parts.door is not None:
+            parts.door.shut()
+
+    async def reload() -> None:
+        if parts.door is None:
+            _log.info("server.reloaded", changed="nothing: there is no certificate to read again")
+            return
+        try:
+            await asyncio.to_thread(parts.door.certificates.reload)
+            _log.info("server.reloaded", changed="certificate")
+        except ConfigurationError as error:
+            _log.warning("certificate.refused", problems=error.problems, remedy="the one before stays in force")
+
+    def status() -> str:
+        mode = "open" if parts.settings.is_open else "secured"
+        return f"{mode} mode, {parts.gateway.quota.count} WebSocket connections"
+
+    return Duties(on_ready, reload, drain, status)
 
 
 async def serve(settings: Settings, on_ready: Callable[[str], None], outbox: OutboxStore | None = None) -> None:
@@ -302,9 +330,11 @@ async def serve(settings: Settings, on_ready: Callable[[str], None], outbox: Out
     try:
         async with running(parts):
             host, port = listener.getsockname()[:2]
-            base_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            scheme = "http" if parts.door is None else "https"
+            base_url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
             _log.info("server.started", url=base_url, mode="open" if settings.is_open else "secured")
-            await _Server(parts, lambda: on_ready(base_url)).serve([listener])
+            duties = _duties(parts, lambda: on_ready(base_url))
+            await Service(parts.config, duties, Notifier.from_environ(os.environ)).serve([listener])
             _log.info("server.stopped")
     finally:
         listener.close()

@@ -47,6 +47,9 @@ def _unless_empty(value: object) -> object:
     return value or None
 
 
+OptionalPath = Annotated[Path | None, BeforeValidator(_unless_empty)]
+
+
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 SecretList = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 
@@ -83,6 +86,10 @@ class Settings(OracleSettings):
     allowed_origins: CommaList = Field(
         (), description="Origins of the pages that may connect, as in https://apex.example.com; * allows any. "
         "Empty: only pages of the same host.")  # fmt: skip
+    tls_cert: OptionalPath = Field(
+        None, description="Certificate with its chain (PEM): TLS without a proxy. SIGHUP reads both files again."
+    )
+    tls_key: OptionalPath = Field(None, description="Private key of tls_cert (PEM, without a password).")
     trusted_proxies: CommaList = Field(
         (), description="Addresses or networks of reverse proxies whose X-Forwarded-For names the client."
     )
@@ -216,6 +223,9 @@ def _mode_problems(settings: Settings) -> list[str]:
             f"host: {settings.host} is not loopback, and open mode (no api_keys, no jwt_secret) listens on loopback "
             "only; set api_keys and jwt_secret, or host = 127.0.0.1"
         )
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        absent, given = ("tls_key", "tls_cert") if settings.tls_key is None else ("tls_cert", "tls_key")
+        problems.append(f"{absent}: {given} is set, and one is of no use without the other")
     if settings.demo and not settings.is_open:
         problems.append("demo: the demo needs open mode, remove api_keys and jwt_secret")
     return problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from apex_rtm.edge import intake as intake_module
 from apex_rtm.edge.intake import Intake, IntakeProtocol
 from tests.support.socket import FakeTransport
 
@@ -195,6 +197,58 @@ async def test_a_websocket_is_no_http_connection_any_more() -> None:
     assert upgraded == [{"config", "server_state", "app_state"}]
     assert (door.intake.sockets, door.intake.waiting) == (0, {})
     assert not transport.is_closing()
+
+
+# ── the end ──
+
+
+async def knock_and_get(door: Door) -> tuple[IntakeProtocol, FakeTransport]:
+    protocol, transport = door.knock()
+    protocol.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    await door.finish()
+    assert b"connection: close" not in transport.written
+    return protocol, transport
+
+
+async def test_a_request_on_its_way_when_the_server_stops_is_answered_as_the_last() -> None:
+    """A proxy picks a kept connection at the very moment of the stop; a POST it may not send twice."""
+    door = Door()
+    protocol, transport = await knock_and_get(door)
+    protocol.shutdown()
+    assert not transport.is_closing()
+
+    protocol.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    await door.finish()
+
+    assert transport.written.count(b"HTTP/1.1 200") == 2
+    assert transport.written.count(b"connection: close") == 1
+    assert transport.is_closing()
+
+
+async def test_a_request_that_is_being_answered_is_the_last() -> None:
+    door = Door()
+    protocol, transport = door.knock()
+    protocol.data_received(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{")
+    protocol.shutdown()
+    protocol.data_received(b"}")
+    await door.finish()
+
+    assert b"HTTP/1.1 200" in transport.written
+    assert b"connection: close" in transport.written
+    assert transport.is_closing()
+
+
+@pytest.mark.parametrize("has_asked", [True, False])
+async def test_who_sends_nothing_more_is_closed_soon(monkeypatch: pytest.MonkeyPatch, has_asked: bool) -> None:
+    monkeypatch.setattr(intake_module, "_LINGER_S", SOON)
+    door = Door()
+    protocol, transport = await knock_and_get(door) if has_asked else door.knock()
+    protocol.shutdown()
+    assert not transport.is_closing()
+
+    await asyncio.sleep(5 * SOON)
+
+    assert transport.is_closing()
 
 
 class FakeWebSocket:

@@ -44,7 +44,7 @@ class ServerProcess:
         self._collector = threading.Thread(target=self._collect, args=(self.process,), daemon=True)
         self._collector.start()
         line = self.process.stdout.readline()
-        found = re.search(r"listens on (http://\S+?)(/demo)? ", line)
+        found = re.search(r"listens on (https?://\S+?)(/demo)? ", line)
         if found is None:
             self.process.wait(10)
             raise AssertionError(f"the server did not start: {line}{''.join(self.log)}")

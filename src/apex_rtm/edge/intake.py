@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+# After this time a kept connection that was not used is closed when the server stops. A proxy uses the busy ones of its
+# pool again and again: in this time each of them has a request, whose answer says that it is the last.
+_LINGER_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -55,6 +60,7 @@ class IntakeProtocol(HttpToolsProtocol):
         self._too_large = False
         self._counted = False
         self._unwritten_bytes = 0
+        self._is_last = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -116,6 +122,8 @@ class IntakeProtocol(HttpToolsProtocol):
         self._unparsed_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
+        if self._is_last:
+            self._say_last()
 
     def on_body(self, body: bytes) -> None:
         """The body goes on; its size is counted by whoever reads it."""
@@ -135,6 +143,28 @@ class IntakeProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.cycle.response_complete and not self._in_headers and not self.transport.is_closing():
             self._wait(self.timeout_keep_alive)
+
+    def shutdown(self) -> None:
+        """The server stops: the request that is being answered, or one that comes at once, is the last one here.
+
+        Closing an idle connection now would cut off a request that is already on its way, and a proxy may not send a
+        POST twice on its own. Called by uvicorn for every connection.
+        """
+        self._is_last = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._say_last()
+        else:
+            self.loop.call_later(_LINGER_S, self._end_linger)
+
+    def _say_last(self) -> None:
+        self.cycle.keep_alive = False
+        if not self.cycle.response_started:
+            # uvicorn repeats it in the answer.
+            self.cycle.scope["headers"] = [*self.cycle.scope["headers"], CLOSE_HEADER]
+
+    def _end_linger(self) -> None:
+        if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP in the same form as everything else."""
