@@ -198,6 +198,20 @@ def test_a_secret_that_is_set_to_nothing_is_not_set() -> None:
     assert load({}, 'jwt_secret = ""').is_open
 
 
+def test_the_keys_of_operators_are_long_and_no_publishers() -> None:
+    """An API key lies in the database, where many can read it; what it opens must not grow by accident."""
+    same = "a-key-of-more-than-16-characters"
+
+    found = problems({**KEYS, "APEX_RTM_CONSOLE_KEY": "short", "APEX_RTM_METRICS_KEY": "x" * 15})
+    assert [problem.split(":")[0] for problem in found] == ["console_key", "metrics_key"]
+    assert "needs at least 16 characters" in found[0]
+    (problem,) = problems({**KEYS, "APEX_RTM_API_KEYS": f"k,{same}", "APEX_RTM_CONSOLE_KEY": same})
+    assert problem == "console_key: must not be one of api_keys, which every publisher has"
+    (problem,) = problems({**KEYS, "APEX_RTM_CONSOLE_KEY": same, "APEX_RTM_METRICS_KEY": same})
+    assert problem == "metrics_key: must not be the console_key, which may do more"
+    assert load({"APEX_RTM_CONSOLE_KEY": ""}).console_key is None
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "apex.example.com", "", "localhost.example.com"])
 def test_open_mode_listens_on_loopback_only(host: str) -> None:
     (problem,) = problems({"APEX_RTM_HOST": host})

@@ -20,7 +20,8 @@ def flags_of(*names: str) -> dict[str, click.Option]:
 
 
 def test_every_setting_is_a_flag_but_secrets_and_tables() -> None:
-    never = {"api_keys", "jwt_secret", "oracle_password", "oracle_wallet_password", "namespaces"}
+    secret = {"api_keys", "jwt_secret", "console_key", "metrics_key", "oracle_password", "oracle_wallet_password"}
+    never = {*secret, "namespaces"}
 
     flags = flags_of()
 

@@ -26,6 +26,9 @@ ELSEWHERE: Final = {
     "__init__.py": "test_cli.py",  # the version
     "__main__.py": "test_cli.py",
     "demo/__init__.py": "test_demo.py",
+    "metrics/__init__.py": "test_metrics.py",
+    "metrics/node.py": "metrics/test_collect.py",  # a record of what the figures are read from
+    "pages.py": "test_app.py",
     "engine/base.py": "engine/test_contract.py",
     "peer.py": "support/peer.py",  # an interface: the double that implements it is checked by mypy
     "oracle_commands.py": "database/test_commands.py",

@@ -16,7 +16,6 @@ from uvicorn.config import Config
 from apex_rtm.authorize import Authorizer
 from apex_rtm.clock import Clock, SystemClock
 from apex_rtm.counts import Tally
-from apex_rtm.demo import demo_routes
 from apex_rtm.edge.guard import Proxies
 from apex_rtm.edge.http import Api, make_app
 from apex_rtm.edge.intake import Intake
@@ -30,6 +29,7 @@ from apex_rtm.errors import ConfigurationError
 from apex_rtm.hub import Hub
 from apex_rtm.limits import ConnectionQuota
 from apex_rtm.log import get_logger
+from apex_rtm.pages import extra_routes
 from apex_rtm.presence import Presence
 from apex_rtm.publish import Publisher
 from apex_rtm.relay.make import make_relay_thread
@@ -111,7 +111,11 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
         settings.max_json_depth,
         settings.body_timeout_s,
     )
-    app = make_app(api, extra_routes=demo_routes() if settings.demo else ())
+    relay = None
+    if outbox is not None or settings.oracle_dsn is not None:
+        relay = make_relay_thread(settings, publisher, clock, outbox)
+    pages = extra_routes(settings, api, quota, intake, None if relay is None else relay.counts)
+    app = make_app(api, extra_routes=pages)
     door = _make_door(settings, http_sockets)
     config = Config(
         app,
@@ -126,9 +130,6 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
         timeout_graceful_shutdown=int(settings.drain_timeout_s) or 1,
         backlog=4096,
     )
-    relay = None
-    if outbox is not None or settings.oracle_dsn is not None:
-        relay = make_relay_thread(settings, publisher, clock, outbox)
     return Parts(settings, engine, hub, gateway, intake, config, relay, door)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from apex_rtm.errors import Refused
 
@@ -60,6 +61,16 @@ class ConnectionQuota:
         if self._per_user and self._by_user[user] >= self._per_user:
             raise Refused("limit_exceeded", f"{self._per_user} connections of one user (max_connections_per_user)")
         self._by_user[user] += 1
+
+    @property
+    def users(self) -> Mapping[str, int]:
+        """Users who are connected, and with how many connections."""
+        return self._by_user
+
+    @property
+    def total(self) -> int:
+        """How many connections there may be; 0 where there is no limit."""
+        return self._total
 
     def leave_user(self, user: str) -> None:
         """Count a connection of a user out."""

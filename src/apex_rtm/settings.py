@@ -27,6 +27,7 @@ from apex_rtm.oracle_settings import OracleSettings, oracle_problems
 
 PREFIX: Final = "APEX_RTM_"
 MIN_SECRET_BYTES: Final = 32
+MIN_KEY_CHARACTERS: Final = 16  # of keys that people type: beyond any guessing at the rate that a login allows
 
 
 def _split(value: object) -> object:
@@ -51,6 +52,7 @@ OptionalPath = Annotated[Path | None, BeforeValidator(_unless_empty)]
 
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unless_empty)]
 SecretList = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 
 
@@ -80,7 +82,7 @@ class Settings(OracleSettings):
     api_keys: SecretList = Field(
         (), description="Keys that may publish. More than one lets you change keys without a break."
     )
-    jwt_secret: Annotated[SecretStr | None, BeforeValidator(_unless_empty)] = Field(
+    jwt_secret: OptionalSecret = Field(
         None, description="Shared secret that signs the tokens of browsers, at least 32 bytes."
     )
     allowed_origins: CommaList = Field(
@@ -179,6 +181,13 @@ class Settings(OracleSettings):
     token_warning_s: float = Field(60, ge=0, description="A client is told this long before its token ends.")
     clock_leeway_s: float = Field(5, ge=0, description="How far the database's clock may be off.")
 
+    console_key: OptionalSecret = Field(
+        None, description="Key of the console at /console, at least 16 characters and none of api_keys. "
+        "Without it there is no console, but in open mode.")  # fmt: skip
+    metrics_key: OptionalSecret = Field(
+        None, description="Key that may read /metrics and nothing else, at least 16 characters; api_keys may as well."
+    )
+    tracing: bool = Field(False, description="Trace publishing with OpenTelemetry; needs the extra otel.")
     demo: bool = Field(False, description="Serve the demo at /demo (open mode only).")
 
     @property
@@ -188,7 +197,7 @@ class Settings(OracleSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Settings:
-        problems = _mode_problems(self) + oracle_problems(self)
+        problems = _mode_problems(self) + _key_problems(self) + oracle_problems(self)
         if self.outbox_max_bytes < self.max_message_bytes:
             problems.append("outbox_max_bytes: must not be below max_message_bytes, or one message closes every reader")
         if self.max_body_bytes < self.max_message_bytes:
@@ -228,6 +237,21 @@ def _mode_problems(settings: Settings) -> list[str]:
         problems.append(f"{absent}: {given} is set, and one is of no use without the other")
     if settings.demo and not settings.is_open:
         problems.append("demo: the demo needs open mode, remove api_keys and jwt_secret")
+    return problems
+
+
+def _key_problems(settings: Settings) -> list[str]:
+    problems = []
+    for name in ("console_key", "metrics_key"):
+        secret: SecretStr | None = getattr(settings, name)
+        if secret is None:
+            continue
+        if len(secret.get_secret_value()) < MIN_KEY_CHARACTERS:
+            problems.append(f"{name}: needs at least {MIN_KEY_CHARACTERS} characters: openssl rand -hex 16")
+        if secret in settings.api_keys:
+            problems.append(f"{name}: must not be one of api_keys, which every publisher has")
+    if settings.console_key is not None and settings.console_key == settings.metrics_key:
+        problems.append("metrics_key: must not be the console_key, which may do more")
     return problems
 
 

@@ -22,7 +22,9 @@ EXIT_REFUSED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
 # Never flags: every user of the machine can read a command line.
-_SECRET_SETTINGS: Final = ("api_keys", "jwt_secret", "oracle_password", "oracle_wallet_password")
+_SECRET_SETTINGS: Final = (
+    "api_keys", "jwt_secret", "console_key", "metrics_key", "oracle_password", "oracle_wallet_password"
+)  # fmt: skip
 _TOML_ONLY: Final = ("namespaces",)
 # Variables of the client commands share the prefix; they are not settings of the server.
 _CLIENT_ONLY: Final = ("URL", "API_KEY", "TOKEN")
