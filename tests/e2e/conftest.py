@@ -28,8 +28,8 @@ def demo_server(tmp_path: Path) -> Iterator[ServerProcess]:
         yield server
 
 
-@pytest.fixture
-def apex(tmp_path: Path) -> Iterator[Apex]:
-    """An APEX instance with the plug-ins of the import files, and a secured server."""
-    with run_apex(tmp_path / "apex") as instance:
+@pytest.fixture(scope="module")
+def apex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apex]:
+    """An APEX instance with the plug-ins of the import files, and a secured server; one for a file of tests."""
+    with run_apex(tmp_path_factory.mktemp("apex")) as instance:
         yield instance

@@ -59,6 +59,7 @@ class Instance:
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(4711))
     requests: list[dict[str, str]] = field(default_factory=list)
     """Forms of all AJAX calls, in the order of their coming."""
+    answers: list[dict[str, Any]] = field(default_factory=list)
 
     # --- who is there
 
@@ -220,7 +221,9 @@ class Instance:
                 return {"error": message_of(error)}
             return answer
 
-        return self.database.run(work)
+        answer = self.database.run(work)
+        self.answers.append(answer)
+        return answer
 
     def _plugin_call(self, page: Page, plugin: ImportedPlugin, action: Action) -> Handler:
         def handler(_caller: ApexSession, form: dict[str, str]) -> dict[str, Any]:
