@@ -129,6 +129,8 @@ interface RtmListenerConfig extends RtmOptions {
   refreshSpreadMs?: number;
   /** A page in a hidden tab refreshes when it is looked at again. */
   waitWhileHidden?: boolean;
+  /** Asks who else listens to the channel; `rtm-presence` tells. */
+  presence?: boolean;
 }
 
 interface RtmBroadcastConfig {

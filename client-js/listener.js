@@ -5,6 +5,7 @@
  * What happens on `document`, for other dynamic actions with Selection Type "JavaScript Expression":
  *   rtm-message (or the name that is set)   this.data = the publication
  *   rtm-gap            messages may be missing, read the data anew   this.data = {channel, since, position}
+ *   rtm-presence       who is here, where that was asked for         this.data = {channel, connections, users, names, …}
  *   rtm-error          a channel was refused or taken away           this.data = {channel, code, message}
  *   rtm-connected, rtm-disconnected                                  this.data = {url, code, reason, isFinal}
  */
@@ -99,6 +100,7 @@
         trigger(apexEvent || DEFAULT_EVENT, publication);
       },
       onGap: (gap) => announce('rtm-gap', gap),
+      onPresence: settings.presence ? (presence) => announce('rtm-presence', presence) : undefined,
       onError(refusal) {
         root.apex.debug.error('rtm:', refusal.channel, 'refused:', refusal.code, refusal.message);
         announce('rtm-error', refusal);

@@ -72,6 +72,19 @@ test('another event name is not for this action; an empty one takes all', async 
   assert.deepEqual(apex.named('all').map(({ payload }) => payload.value), [1, 2, 3]);
 });
 
+test('who is here is asked for and told only where it was set', async () => {
+  server.override('subscribe', ({ id, channel, presence }) => ({
+    type: 'subscribed', id, channel, epoch: 'e', offset: 0, recovered: false,
+    ...(presence && { presence: { connections: 2, users: { SCOTT: 1, KING: 1 } } }),
+  }));
+  await listen({ channel: 'quiet' });
+  await listen({ channel: 'room', presence: true });
+  await until(() => apex.named('rtm-presence').length === 1);
+  assert.deepEqual(server.sent('subscribe').map(({ presence }) => presence), [undefined, true]);
+  assert.deepEqual(apex.named('rtm-presence')[0].names, ['KING', 'SCOTT']);
+  assert.equal(apex.named('rtm-presence')[0].channel, 'room');
+});
+
 test('an empty channel listens to all that is granted', async () => {
   server.channels = ['a', 'b:*'];
   page.rtm.listener(context, { url: server.url });

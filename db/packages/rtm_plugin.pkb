@@ -190,6 +190,9 @@ as
     put_number(pio_config => l_config, p_key => 'refreshIntervalMs', p_value => p_action.attribute_10);
     put_number(pio_config => l_config, p_key => 'refreshSpreadMs', p_value => p_action.attribute_11);
     l_config.put(key => 'waitWhileHidden', val => nvl(p_action.attribute_12, 'Y') = 'Y');
+    if p_action.attribute_13 = 'Y' then
+      l_config.put(key => 'presence', val => true);
+    end if;
     return l_config;
   end listener_config;
 

@@ -84,6 +84,11 @@ def test_listener_is_given_what_it_needs_and_no_secret(session: Session, server:
     assert token.count(".") == 2
 
 
+@pytest.mark.parametrize(("stored", "asks"), [(None, False), ("N", False), ("Y", True)])
+def test_who_is_here_is_asked_for_where_it_is_set(session: Session, stored: str | None, asks: bool) -> None:
+    assert rendered(call(session, "render_listener", {**LISTENER, "a13": stored}))[1].get("presence", False) is asks
+
+
 async def test_token_of_the_page_opens_its_channel(session: Session, server: ServerProcess) -> None:
     """The plug-in's own channels, one in a line, and that of the action."""
     _, config = rendered(call(session, "render_listener", LISTENER, {"a02": "common\r\n news:* \n\n"}))
