@@ -5,7 +5,7 @@
  * What happens on `document`, for other dynamic actions with Selection Type "JavaScript Expression":
  *   rtm-message (or the name that is set)   this.data = the publication
  *   rtm-gap            messages may be missing, read the data anew   this.data = {channel, since, position}
- *   rtm-presence       who is here, where that was asked for         this.data = {channel, connections, users, names, …}
+ *   rtm-presence       who is here, where that was asked for         this.data = {channel, users, names, joined, left}
  *   rtm-error          a channel was refused or taken away           this.data = {channel, code, message}
  *   rtm-connected, rtm-disconnected                                  this.data = {url, code, reason, isFinal}
  */
