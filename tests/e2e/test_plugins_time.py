@@ -65,19 +65,19 @@ async def test_a_restarted_server_loses_and_repeats_nothing(browser: Browser, ow
     async with open_tab(browser, may_complain=SERVER_AWAY) as tab:
         await listening(own_apex, "news", (tab, "SCOTT"))
         await remember(tab, "rtm-disconnected", "rtm-connected", "rtm-gap")
-        for number in range(3):
+        for number in range(2):
             own_apex.publish("news", {"value": f"{number}.live"})
             await expect(tab.locator("#P10_LOG")).to_contain_text(f"{number}.live")
             own_apex.server.kill()
             await tab.wait_for_function("(count) => remembered.length === count", arg=2 * number + 1)
             own_apex.server.start()
             own_apex.publish("news", {"value": f"{number}.missed"})
-            await expect(tab.locator("#P10_LOG")).to_contain_text(f"{number}.missed")
+            await expect(tab.locator("#P10_LOG")).to_contain_text(f"{number}.missed", timeout=25_000)
             await tab.wait_for_function("(count) => remembered.length === count", arg=2 * number + 2)
-        wanted = "".join(f"{number}.live {number}.missed " for number in range(3))
+        wanted = "".join(f"{number}.live {number}.missed " for number in range(2))
         assert await tab.locator("#P10_LOG").text_content() == wanted
         names = [event["name"] for event in await events_of(tab)]
-        assert names == ["rtm-disconnected", "rtm-connected"] * 3
+        assert names == ["rtm-disconnected", "rtm-connected"] * 2
 
 
 async def test_what_was_sent_while_the_server_was_away_is_told(browser: Browser, own_apex: Apex) -> None:
