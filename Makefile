@@ -5,7 +5,7 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 
 
-.PHONY: help setup demo check client test conformance chaos system dev node
+.PHONY: help setup demo check client test conformance chaos bench system dev node
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,3 +52,6 @@ chaos: dev ## the long runs with figures: cuts under kill -9, a reconnect storm,
 
 conformance: dev ## Autobahn|Testsuite against the WebSocket edge; writes docs/conformance.md
 	@$(BIN)/python -m tools.conformance
+
+bench: dev ## cost of a delivery beside its peers, in turn: ten minutes, writes docs/performance.md (Node.js and gcc)
+	@$(BIN)/python -m bench

@@ -1,0 +1,50 @@
+"""`python -m bench`: run everything and write docs/performance.md. `make bench` calls it."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from bench.contestants import find_contestants
+from bench.ledger import Ledger
+from bench.machine import describe_machine
+from bench.plan import FULL, QUICK, Run
+from bench.report import print_report, write_report
+from bench.scenario import SCENARIOS
+from bench.targets import judge
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Smaller and once instead of three times; writes nothing.")
+@click.option("--only", multiple=True, type=click.Choice(list(SCENARIOS)), help="Run this scenario; repeatable.")
+@click.option("--peer", "peer_names", multiple=True, help="Let only these take part; repeatable.")
+@click.option("--write/--no-write", default=None, help="Write docs/performance.md (default: for a full run).")
+def main(*, quick: bool, only: tuple[str, ...], peer_names: tuple[str, ...], write: bool | None) -> None:
+    """Measure apex-rtm and its peers in turn."""
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        click.echo(f"{time.monotonic() - started:6.1f} s  {text}")
+
+    peers, missing = find_contestants()
+    for name, reason in missing.items():
+        say(f"{name} takes no part: {reason}")
+    if peer_names:
+        peers = [peer for peer in peers if peer.name in peer_names]
+    scale = QUICK if quick else FULL
+    run = Run(scale, peers, Ledger(), say)
+    for name, scenario in SCENARIOS.items():
+        if not only or name in only:
+            scenario(run)
+    machine = describe_machine(peers, missing, seconds=time.monotonic() - started, quick=quick)
+    verdicts = judge(run.ledger, scale)
+    print_report(run.ledger, verdicts)
+    is_whole = not quick and not only and not peer_names
+    if write if write is not None else is_whole:
+        for path in write_report(run.ledger, verdicts, machine, scale):
+            say(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

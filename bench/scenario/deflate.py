@@ -1,0 +1,47 @@
+"""permessage-deflate, where it is negotiated: does a publication cost one compression or one for each subscriber?"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bench.peer import Peer, Server
+from bench.plan import Run
+from bench.scenario.delivery import per_delivery_us
+
+SUBSCRIBERS: Final = 1000
+VALUE_BYTES: Final = 2000
+
+
+def compressed(run: Run) -> None:
+    """The same messages of 2,000 bytes, with the extension offered and without."""
+    for round_number in range(run.scale.rounds):
+        for peer in run.those("apex-rtm", "node-ws"):
+            text = []
+            for offered in (False, True):
+                for subscribers in (1, SUBSCRIBERS):
+                    cost = _cost_us(run, peer, subscribers, offered=offered)
+                    if cost is None:
+                        text.append("not negotiated")
+                        continue
+                    name = f"{'deflate' if offered else 'plain'}-{subscribers}"
+                    run.ledger.add(name, peer.name, cpu_us=cost)
+                    text.append(f"{name} {cost:.1f} µs")
+            run.say(f"deflate, round {round_number + 1}: {peer.name:12} {', '.join(text)}")
+
+
+def _cost_us(run: Run, peer: Peer, subscribers: int, *, offered: bool) -> float | None:
+    publications = run.scale.publishes // 3 if subscribers == 1 else max(run.scale.deliveries // subscribers // 2, 8)
+    options: dict[str, Any] = {"deflate": 1} if offered else {}
+    with Server(peer, **(options if peer.name == "node-ws" else {})) as server:
+        opened = server.subscribe(subscribers, **options)
+        if offered and opened["deflated"] != subscribers:
+            return None
+        body = peer.body(value_bytes=VALUE_BYTES)
+        server.publish(max(publications // 4, 4), body)
+        answer = server.publish(publications, body)
+        run.ledger.add(
+            f"{'deflate' if offered else 'plain'}-{subscribers}",
+            peer.name,
+            frame_bytes=answer["bytes"] / answer["deliveries"],
+        )
+        return per_delivery_us(answer)
