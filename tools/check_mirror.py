@@ -29,6 +29,7 @@ ELSEWHERE: Final = {
     "metrics/__init__.py": "test_metrics.py",
     "metrics/node.py": "metrics/test_collect.py",  # a record of what the figures are read from
     "pages.py": "test_app.py",
+    "surroundings.py": "test_session.py",
     "engine/base.py": "engine/test_contract.py",
     "peer.py": "support/peer.py",  # an interface: the double that implements it is checked by mypy
     "oracle_commands.py": "database/test_commands.py",

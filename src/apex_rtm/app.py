@@ -15,10 +15,10 @@ from uvicorn.config import Config
 
 from apex_rtm.authorize import Authorizer
 from apex_rtm.clock import Clock, SystemClock
-from apex_rtm.counts import Tally
 from apex_rtm.edge.guard import Proxies
 from apex_rtm.edge.http import Api, make_app
 from apex_rtm.edge.intake import Intake
+from apex_rtm.edge.meter import watch_lag
 from apex_rtm.edge.tls import Certificates, TlsDoor
 from apex_rtm.edge.ws import EdgeLimits, Gateway
 from apex_rtm.engine.base import Engine
@@ -37,8 +37,9 @@ from apex_rtm.relay.store import OutboxStore
 from apex_rtm.relay.thread import RelayThread
 from apex_rtm.revocations import Revocations
 from apex_rtm.service import Duties, Service
-from apex_rtm.session import Session, SessionLimits, Surroundings
+from apex_rtm.session import Session
 from apex_rtm.settings import Namespace, Settings, is_loopback
+from apex_rtm.surroundings import SessionLimits, Surroundings
 from apex_rtm.systemd import Notifier, take_listener
 from apex_rtm.tokens import TokenVerifier
 
@@ -46,7 +47,6 @@ _log = get_logger(__name__)
 _RESERVED_FILES = 128  # the log, the listening socket, standard streams, a spare for everything else
 _ENOUGH_FILES = 1_048_576  # where the system sets no limit
 _TICK_S = 1.0
-_LAG_PROBE_S = 0.2
 _TIDY_REVOCATIONS_S = 60.0
 _MAX_WAITING_MESSAGES = 100_000
 # The kernel would let each socket that is not read grow to megabytes, beyond outbox_max_bytes and out of our sight.
@@ -345,6 +345,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None], outbox: Out
 async def running(parts: Parts) -> AsyncIterator[None]:
     """Start the engine and the clockwork, and stop both in the right order."""
     await parts.engine.start(parts.hub)
+    parts.hub.written_seq = parts.hub.journal.seq  # nobody was here to be written to
     for revocation in parts.engine.revocations():
         parts.hub.revocations.add(revocation)
     tasks = [asyncio.create_task(work) for work in _clockwork(parts)]
@@ -379,16 +380,8 @@ def _clockwork(parts: Parts) -> list[Coroutine[None, None, None]]:
         _every(_TICK_S, parts.engine.tidy),
         _every(parts.settings.presence_interval_s, flush_presence),
         _every(_TIDY_REVOCATIONS_S, tidy_revocations),
-        _watch_lag(hub.counts.loop_lag, clock),
+        watch_lag(hub.counts.loop_lag, clock),
     ]
-
-
-async def _watch_lag(lag: Tally, clock: Clock) -> None:
-    """Sleep a little and see how much longer it took: what every connection waits when something holds the loop."""
-    while True:
-        due = clock.monotonic() + _LAG_PROBE_S
-        await asyncio.sleep(_LAG_PROBE_S)
-        lag.observe(max(0.0, clock.monotonic() - due))
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

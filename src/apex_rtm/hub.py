@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from apex_rtm import codes
 from apex_rtm.channels import Pattern
+from apex_rtm.clock import SystemClock
 from apex_rtm.counts import Counts
+from apex_rtm.departures import Departures
 from apex_rtm.engine.base import Engine
 from apex_rtm.engine.journal import Entry, Journal
 from apex_rtm.errors import Unavailable
@@ -30,6 +32,10 @@ class Hub:
         self.presence = presence
         self.registry = Registry()
         self.sessions: dict[str, Session] = {}
+        self.operators: dict[Session, None] = {}
+        self.departures = Departures(0, SystemClock())
+        self.written_seq = 0
+        """Everything in the journal up to here has been written to its subscribers."""
         self.counts = Counts()
         self.draining = False
         self._due: dict[int, list[Session]] = {}
@@ -53,6 +59,7 @@ class Hub:
                 session.send(frame)
             counts.deliveries += len(subscribers)
             counts.delivered_bytes += len(subscribers) * len(frame)
+        self.written_seq = entries[-1].seq
         counts.fanout.observe(perf_counter() - began)
 
     def on_lost(self, channel: str | None) -> None:
@@ -71,6 +78,7 @@ class Hub:
 
     def leave(self, session: Session) -> None:
         """Forget a session that has ended."""
+        self.operators.pop(session, None)
         self.sessions.pop(session.id, None)
 
     def wake(self, session: Session, at: float) -> None:

@@ -19,8 +19,11 @@ class Revocation:
 
     def names(self, identity: Identity) -> bool:
         """Tell whether this identity is meant, whatever the channel and the age of its token."""
-        return (self.user is None or self.user == identity.user) and (
-            self.session_id is None or self.session_id == identity.session_id
+        # No revocation of a right that applications have is meant for who looks after the server.
+        return (
+            not identity.is_operator
+            and (self.user is None or self.user == identity.user)
+            and (self.session_id is None or self.session_id == identity.session_id)
         )
 
 

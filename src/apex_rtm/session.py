@@ -4,47 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from apex_rtm import codes
-from apex_rtm.authorize import Authorizer
+from apex_rtm.arrival import Arrival
 from apex_rtm.channels import Pattern, parse_pattern
-from apex_rtm.clock import Clock
 from apex_rtm.codes import Close
 from apex_rtm.errors import Refused, RtmError, Unavailable
-from apex_rtm.hub import Hub
-from apex_rtm.limits import ConnectionQuota
 from apex_rtm.message import Position
 from apex_rtm.peer import Peer
-from apex_rtm.protocol import PING_FRAME, Command, decode_command, error_frame, reply_frame
+from apex_rtm.protocol import Command, decode_command, error_frame, reply_frame
 from apex_rtm.subscriptions import Subscription, Subscriptions
+from apex_rtm.surroundings import Surroundings
 from apex_rtm.tokens import ANYBODY, Identity
 
 COMMANDS: Final = ("connect", "subscribe", "unsubscribe", "refresh", "ping")
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLimits:
-    """The settings that a session looks at; see `Settings` for their reasons."""
-
-    max_channels: int
-    connect_timeout_s: float
-    ping_interval_s: float
-    token_warning_s: float
-    has_presence: Callable[[str], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all sessions of a server share."""
-
-    hub: Hub
-    authorizer: Authorizer
-    quota: ConnectionQuota
-    limits: SessionLimits
-    clock: Clock
 
 
 class Session:
@@ -52,7 +27,7 @@ class Session:
 
     __slots__ = (
         "_around", "_due_at", "_following", "_heard_at", "_implicit", "_peer", "_pinged_at", "_subscriptions",
-        "_warned", "connected_at", "ended", "id", "identity", "opened_at", "send",
+        "_warned", "arrival", "connected_at", "ended", "id", "identity", "opened_at", "send",
     )  # fmt: skip
 
     def __init__(self, around: Surroundings, peer: Peer) -> None:
@@ -68,6 +43,7 @@ class Session:
         self._subscriptions = Subscriptions(around.hub, self, peer)
         self.connected_at = around.clock.now()
         self.ended = False
+        self.arrival = Arrival()
         self.send: Callable[[bytes], None] = peer.send  # the peer's own method: one call less for each delivery
 
     # ── what the edge calls ──
@@ -110,6 +86,10 @@ class Session:
         """Note that the peer is there: a pong, a ping, anything."""
         self._heard_at = self._around.clock.monotonic()
 
+    def on_pong(self, payload: bytes) -> None:
+        """Note how far the peer has come."""
+        self.arrival.on_pong(payload)
+
     def on_writable(self) -> None:
         """Go on with a replay that waited for the peer."""
         if self._subscriptions.joining is not None:
@@ -143,12 +123,16 @@ class Session:
             next_look = min(next_look, now + max(warning_in_s, 0.0))
         if now >= self._pinged_at + limits.ping_interval_s:
             self._pinged_at = now
-            self.send(PING_FRAME)
+            self.ask_arrival()
         self._wake(next_look)
 
     def _wake(self, at: float) -> None:
         self._due_at = at
         self._around.hub.wake(self, at)
+
+    def ask_arrival(self) -> None:
+        """Send a ping whose answer proves what has arrived; during a replay only that somebody is there."""
+        self.send(self.arrival.ask(0 if self.is_busy else self._around.hub.written_seq))
 
     def on_closed(self) -> None:
         """End: nothing is delivered any more."""
@@ -172,6 +156,15 @@ class Session:
     def ip(self) -> str:
         """The client's address."""
         return self._peer.ip
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What was sent and the kernel has not taken yet."""
+        return self._peer.waiting_bytes
+
+    def is_live(self, name: str) -> bool:
+        """Tell whether a subscription delivers at once; False while a replay has yet to come to the present."""
+        return self._subscriptions.is_live(name)
 
     def end(self, close: Close, code: str | None = None, message: str = "") -> None:
         """Say why, then close; nothing is delivered after it."""
@@ -211,10 +204,13 @@ class Session:
 
     def _connect(self, command: Command) -> None:
         around = self._around
-        if self.identity is None:
+        is_operator = around.authorizer.is_open and not self.subscriptions and around.authorizer.is_pass(command.token)
+        if self.identity is None or is_operator:
             identity = self._identify(command)
             if identity is None:
                 return
+            if identity.is_operator:
+                around.hub.operators[self] = None
             if identity.user is not None:
                 try:
                     around.quota.enter_user(identity.user)
@@ -371,6 +367,8 @@ class Session:
             self._around.hub.presence.leave(pattern.stem, user, self)
 
     def _counts_for_presence(self, pattern: Pattern) -> bool:
+        if self.identity is not None and self.identity.is_operator:  # who looks on is not there
+            return False
         return not pattern.is_prefix and self._around.limits.has_presence(pattern.stem)
 
     def _follow_implicitly(self, channels: list[str]) -> None:

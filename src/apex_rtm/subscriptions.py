@@ -52,6 +52,9 @@ class Subscriptions:
     def remove(self, name: str) -> Pattern:
         """End a subscription, also one whose replay still waits for the peer."""
         subscription = self.by_name.pop(name)
+        if self._hub.departures and self._session not in self._hub.operators:
+            end_seq = self._hub.written_seq if self.is_live(name) else subscription.start_seq
+            self._hub.departures.note(self._session, subscription, end_seq)
         self._hub.unsubscribe(subscription.pattern, self._session)
         self._hub.unfollow(subscription.pattern)
         self._held.pop(name, None)
@@ -60,6 +63,10 @@ class Subscriptions:
             if self._held and not self._session.ended:  # only the replay knew how far they had come
                 self._session.on_stalled()
         return subscription.pattern
+
+    def is_live(self, name: str) -> bool:
+        """Tell whether it delivers at once; False where a replay must first come to the present."""
+        return self.joining is None or (name != self.joining.pattern.text and name not in self._held)
 
     def go_live(self, subscription: Subscription) -> None:
         """Deliver what is published from now on."""
@@ -120,6 +127,7 @@ class Subscriptions:
         place that the replay has come to, and a cut just then would skip all that lies between.
         """
         self.joining = subscription
+        self._session.arrival.forget()
         narrower = (other for other in self._overlapping(subscription) if _brings(subscription, other))
         self._held = {other.pattern.text: other for other in narrower}
         self._held_from = self._hub.journal.seq

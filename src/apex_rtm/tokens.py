@@ -32,6 +32,9 @@ class Identity:
     tokens: tuple[Identity, ...] = ()
     """What each token says, where a connection has several; see `combine`."""
 
+    is_operator: bool = False
+    """True for the console, which sees everything; no token can say so, only a pass (see `passes`)."""
+
     @property
     def each(self) -> tuple[Identity, ...]:
         """What each token says, be it one or several: a right and its age must come from the same token."""

@@ -43,6 +43,9 @@ class Recorder:
     def on_binary(self, data: bytes) -> None:
         self.calls.append(("binary", data))
 
+    def on_pong(self, payload: bytes) -> None:
+        self.calls.append(("pong", payload))
+
     def on_heard(self) -> None:
         self.calls.append(("heard", None))
 

@@ -20,7 +20,8 @@ from apex_rtm.message import Message, Position, Published
 from apex_rtm.presence import Presence
 from apex_rtm.protocol import publication_frame
 from apex_rtm.revocations import Revocations
-from apex_rtm.session import Session, SessionLimits, Surroundings
+from apex_rtm.session import Session
+from apex_rtm.surroundings import SessionLimits, Surroundings
 from apex_rtm.tokens import TokenVerifier
 from tests.support.clock import FakeClock
 from tests.support.peer import RecordingPeer

@@ -23,6 +23,7 @@ class RecordingPeer:
         self.on_full: Callable[[], None] | None = None
         self.closes: list[Close] = []
         self.pings = 0
+        self.ping_payload = b""
         self.waiting = 0
         self.taken_up = 0
 
@@ -39,8 +40,9 @@ class RecordingPeer:
             return
         if self.room is not None:
             self.room -= 1
-        if frame == PING_FRAME:
+        if frame[0] == PING_FRAME[0]:
             self.pings += 1
+            self.ping_payload = frame[2:]
         else:
             self.frames.append(json.loads(unframe(frame)))
         if self.on_full is not None and not self.writable:

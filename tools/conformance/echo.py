@@ -43,6 +43,9 @@ class Echo:
         """Say it again; the product frames text only, so the opcode is exchanged (RFC 6455, section 5.2)."""
         self._peer.send(b"\x82" + frame(data)[1:])
 
+    def on_pong(self, payload: bytes) -> None:
+        """Nothing is asked."""
+
     def on_heard(self) -> None:
         """Silence is not measured here."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from time import perf_counter
 from typing import Final
@@ -9,10 +10,12 @@ from typing import Final
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from apex_rtm.clock import Clock
 from apex_rtm.counts import Counts, Tally
 
 OTHER: Final = "other"
 """What matches no route: a label must not be made of what somebody typed."""
+_PROBE_S: Final = 0.2
 
 
 class Meter:
@@ -46,6 +49,14 @@ class Meter:
             if times is None:
                 times = self._counts.request_times[name] = Tally()
             times.observe(perf_counter() - began)
+
+
+async def watch_lag(lag: Tally, clock: Clock) -> None:
+    """Sleep a little and see how much longer it took: what every connection waits when something holds the loop."""
+    while True:
+        due = clock.monotonic() + _PROBE_S
+        await asyncio.sleep(_PROBE_S)
+        lag.observe(max(0.0, clock.monotonic() - due))
 
 
 def _name(path: str) -> str:
