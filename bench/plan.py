@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from bench.generator import LoadFailed
 from bench.ledger import Ledger
 from bench.peer import Peer
 
@@ -49,6 +51,19 @@ class Run:
     peers: list[Peer]
     ledger: Ledger
     say: Callable[[str], None]
+
+    def attempt(self, what: str, turn: Callable[[], str]) -> None:
+        """Take a turn, and say what it measured. One that fails is taken once more; what it had noted is forgotten."""
+        for _ in range(2):
+            before = copy.deepcopy((self.ledger.samples, self.ledger.curves))
+            try:
+                self.say(f"{what} {turn()}")
+            except LoadFailed as failure:
+                self.ledger.samples, self.ledger.curves = before
+                self.ledger.notes.append(f"{what} failed: {failure}")
+                self.say(self.ledger.notes[-1])
+            else:
+                return
 
     def those(self, *names: str) -> list[Peer]:
         """The peers of these names that take part, in the order of the names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from bench.peer import Peer, Server
@@ -16,17 +17,21 @@ def compressed(run: Run) -> None:
     """The same messages of 2,000 bytes, with the extension offered and without."""
     for round_number in range(run.scale.rounds):
         for peer in run.those("apex-rtm", "node-ws"):
-            text = []
-            for offered in (False, True):
-                for subscribers in (1, SUBSCRIBERS):
-                    cost = _cost_us(run, peer, subscribers, offered=offered)
-                    if cost is None:
-                        text.append("not negotiated")
-                        continue
-                    name = f"{'deflate' if offered else 'plain'}-{subscribers}"
-                    run.ledger.add(name, peer.name, cpu_us=cost)
-                    text.append(f"{name} {cost:.1f} µs")
-            run.say(f"deflate, round {round_number + 1}: {peer.name:12} {', '.join(text)}")
+            run.attempt(f"deflate, round {round_number + 1}: {peer.name:12}", partial(_turn, run, peer))
+
+
+def _turn(run: Run, peer: Peer) -> str:
+    text = []
+    for offered in (False, True):
+        for subscribers in (1, SUBSCRIBERS):
+            cost = _cost_us(run, peer, subscribers, offered=offered)
+            if cost is None:
+                text.append("not negotiated")
+                continue
+            name = f"{'deflate' if offered else 'plain'}-{subscribers}"
+            run.ledger.add(name, peer.name, cpu_us=cost)
+            text.append(f"{name} {cost:.1f} µs")
+    return ", ".join(text)
 
 
 def _cost_us(run: Run, peer: Peer, subscribers: int, *, offered: bool) -> float | None:

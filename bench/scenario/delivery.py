@@ -8,6 +8,7 @@ many publications a second; latency counts from the moment that each was due, so
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from bench.generator import Answer, LoadFailed
@@ -23,8 +24,8 @@ def at_a_thousand(run: Run) -> None:
     """1,000 subscribers, with latency."""
     for round_number in range(run.scale.rounds):
         for peer in run.peers:
-            figures = _turn(run, peer, "1000", 1000, with_rates=True)
-            run.say(f"1,000 subscribers, round {round_number + 1}: {peer.name:12} {figures}")
+            turn = partial(_turn, run, peer, "1000", 1000, with_rates=True)
+            run.attempt(f"1,000 subscribers, round {round_number + 1}: {peer.name:12}", turn)
 
 
 def at_many_thousands(run: Run) -> None:
@@ -32,8 +33,8 @@ def at_many_thousands(run: Run) -> None:
     count = run.scale.large
     for round_number in range(run.scale.rounds):
         for peer in run.peers:
-            figures = _turn(run, peer, "large", count, with_rates=False)
-            run.say(f"{count:,} subscribers, round {round_number + 1}: {peer.name:12} {figures}")
+            turn = partial(_turn, run, peer, "large", count, with_rates=False)
+            run.attempt(f"{count:,} subscribers, round {round_number + 1}: {peer.name:12}", turn)
 
 
 def _turn(run: Run, peer: Peer, scenario: str, subscribers: int, *, with_rates: bool) -> str:

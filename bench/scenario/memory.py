@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from bench.contestants import connect_and_subscribe
@@ -15,7 +16,7 @@ def idle_connections(run: Run) -> None:
     """Open more and more; the figure is what each connection after the first few hundred added."""
     for peer in run.peers:
         if peer.name != "c-limit":
-            run.say(f"memory: {peer.name:12} {_fill(run, peer)}")
+            run.attempt(f"memory: {peer.name:12}", partial(_fill, run, peer))
 
 
 def _fill(run: Run, peer: Peer) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import Request, urlopen
@@ -21,8 +22,7 @@ def after_a_restart(run: Run) -> None:
     for round_number in range(run.scale.rounds):
         for peer in run.those("apex-rtm"):
             with tempfile.TemporaryDirectory(prefix="log-", dir=WORK) as directory:
-                text = _turn(run, peer, Path(directory))
-            run.say(f"recovery, round {round_number + 1}: {text}")
+                run.attempt(f"recovery, round {round_number + 1}:", partial(_turn, run, peer, Path(directory)))
 
 
 def _turn(run: Run, peer: Peer, directory: Path) -> str:
