@@ -81,7 +81,7 @@ async def test_what_was_written_before_the_ping_has_arrived_with_its_answer() ->
     answer_ping(client)
 
     assert client.session.arrival.seq == 1
-    assert core.hub.written_seq == 2
+    assert core.hub.fanout.written_seq == 2
 
 
 async def test_the_usual_ping_asks_as_well() -> None:

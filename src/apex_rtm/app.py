@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
-import resource
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
@@ -15,6 +12,8 @@ from uvicorn.config import Config
 
 from apex_rtm.authorize import Authorizer
 from apex_rtm.clock import Clock, SystemClock
+from apex_rtm.counts import Counts
+from apex_rtm.edge.burst import write_burst
 from apex_rtm.edge.guard import Proxies
 from apex_rtm.edge.http import Api, make_app
 from apex_rtm.edge.intake import Intake
@@ -26,31 +25,30 @@ from apex_rtm.engine.journal import Journal, Retention
 from apex_rtm.engine.memory import MemoryEngine
 from apex_rtm.engine.sqlite import SqliteEngine
 from apex_rtm.errors import ConfigurationError
+from apex_rtm.fanout import Fanout
 from apex_rtm.hub import Hub
 from apex_rtm.limits import ConnectionQuota
+from apex_rtm.listen import bind, share_descriptors
 from apex_rtm.log import get_logger
 from apex_rtm.pages import extra_routes
 from apex_rtm.presence import Presence
 from apex_rtm.publish import Publisher
+from apex_rtm.registry import Registry
 from apex_rtm.relay.make import make_relay_thread
 from apex_rtm.relay.store import OutboxStore
 from apex_rtm.relay.thread import RelayThread
 from apex_rtm.revocations import Revocations
 from apex_rtm.service import Duties, Service
 from apex_rtm.session import Session
-from apex_rtm.settings import Namespace, Settings, is_loopback
+from apex_rtm.settings import Namespace, Settings
 from apex_rtm.surroundings import SessionLimits, Surroundings
-from apex_rtm.systemd import Notifier, take_listener
+from apex_rtm.systemd import Notifier
 from apex_rtm.tokens import TokenVerifier
 
 _log = get_logger(__name__)
-_RESERVED_FILES = 128  # the log, the listening socket, standard streams, a spare for everything else
-_ENOUGH_FILES = 1_048_576  # where the system sets no limit
 _TICK_S = 1.0
 _TIDY_REVOCATIONS_S = 60.0
 _MAX_WAITING_MESSAGES = 100_000
-# The kernel would let each socket that is not read grow to megabytes, beyond outbox_max_bytes and out of our sight.
-_SEND_BUFFER_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +70,13 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
     clock = clock or SystemClock()
     engine = _make_engine(settings, clock)
     revocations = Revocations(keep_s=settings.max_token_ttl_s + settings.clock_leeway_s)
-    hub = Hub(engine, revocations, Presence(max_names=settings.presence_max_names))
+    registry = Registry()
+    fanout = Fanout(registry, Counts(), clock.monotonic, _call_later, write_burst)
+    hub = Hub(engine, revocations, Presence(max_names=settings.presence_max_names), registry, fanout)
     authorizer = Authorizer(
         [key.get_secret_value() for key in settings.api_keys], _make_verifier(settings, clock), revocations
     )
-    websockets, http_sockets = _share_descriptors(settings)
+    websockets, http_sockets = share_descriptors(settings)
     door = _make_door(settings, http_sockets // 2)
     if door is not None:
         http_sockets -= door.max_handshakes
@@ -142,6 +142,10 @@ def _make_door(settings: Settings, max_handshakes: int) -> TlsDoor | None:
         handshake_timeout_s=settings.header_timeout_s,
         shutdown_timeout_s=settings.close_timeout_s,
     )
+
+
+def _call_later(delay_s: float, work: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(delay_s, work)
 
 
 def _make_engine(settings: Settings, clock: Clock) -> Engine:
@@ -239,71 +243,12 @@ def _make_gateway(settings: Settings, around: Surroundings) -> Gateway:
     )
 
 
-def _share_descriptors(settings: Settings) -> tuple[int, int]:
-    """Share what the system gives among WebSockets and other sockets; return how many there may be of each.
-
-    The settings are upper bounds. Were more sockets accepted than there are descriptors, the log and the health checks
-    would fail with them.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        hard = _ENOUGH_FILES
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    free = hard - min(_RESERVED_FILES, hard // 4)
-    http_sockets = min(settings.max_http_connections, free // 2)
-    websockets = free - http_sockets
-    return min(settings.max_connections or websockets, websockets), http_sockets
-
-
-def bind(settings: Settings) -> socket.socket:
-    """Take the port before anything else is started, or what a socket unit hands over. Raises ConfigurationError."""
-    given = take_listener(os.environ)
-    if given is not None:
-        return _take_over(settings, given)
-    try:
-        info = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        with contextlib.ExitStack() as on_failure:
-            listener = on_failure.enter_context(socket.socket(info[0], socket.SOCK_STREAM))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # accepted sockets inherit it
-            listener.bind(info[4])
-            listener.listen(4096)
-            on_failure.pop_all()
-    except socket.gaierror as error:
-        raise ConfigurationError([f"host: {settings.host} is not an address of this machine: {error}"]) from error
-    except OSError as error:
-        raise ConfigurationError([_explain_bind(settings, error)]) from error
-    listener.setblocking(False)
-    return listener
-
-
-def _take_over(settings: Settings, given: socket.socket) -> socket.socket:
-    """Serve a socket that systemd listens on; `host` and `port` say nothing then, but open mode is no wider for it."""
-    host = given.getsockname()[0]
-    if settings.is_open and not is_loopback(host):
-        given.close()
-        raise ConfigurationError(
-            [f"host: the socket unit listens on {host}, and open mode on loopback only; set api_keys and jwt_secret"]
-        )
-    given.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-    given.setblocking(False)
-    return given
-
-
-def _explain_bind(settings: Settings, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port: {settings.port} on {settings.host} is in use already; stop that program or set another port"
-    if error.errno == errno.EACCES:
-        return f"port: {settings.port} may not be used by this user; ports below 1024 need a reverse proxy"
-    return f"host: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
-
-
 def _duties(parts: Parts, on_ready: Callable[[], None]) -> Duties:
     async def drain() -> None:
         # Ready turns 503 first, so that a load balancer sends nobody new while the others are still served.
         parts.hub.draining = parts.gateway.draining = True
         await asyncio.sleep(parts.settings.drain_delay_s)
+        parts.hub.fanout.flush()
         if parts.door is not None:
             parts.door.shut()
 
@@ -345,7 +290,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None], outbox: Out
 async def running(parts: Parts) -> AsyncIterator[None]:
     """Start the engine and the clockwork, and stop both in the right order."""
     await parts.engine.start(parts.hub)
-    parts.hub.written_seq = parts.hub.journal.seq  # nobody was here to be written to
+    parts.hub.fanout.written_seq = parts.hub.journal.seq  # nobody was here to be written to
     for revocation in parts.engine.revocations():
         parts.hub.revocations.add(revocation)
     tasks = [asyncio.create_task(work) for work in _clockwork(parts)]

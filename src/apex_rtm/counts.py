@@ -58,7 +58,7 @@ class Counts:
     delivered_bytes: int = 0
     replayed: int = 0
     fanout: Tally = field(default_factory=Tally)
-    """One observation for each flush of the engine, however many publications and subscribers it has."""
+    """One observation for each flush, however many publications and subscribers it has."""
 
     recovered: int = 0
     not_recovered: int = 0

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from apex_rtm import codes
 from apex_rtm.channels import Pattern
 from apex_rtm.clock import SystemClock
-from apex_rtm.counts import Counts
 from apex_rtm.departures import Departures
 from apex_rtm.engine.base import Engine
 from apex_rtm.engine.journal import Entry, Journal
 from apex_rtm.errors import Unavailable
+from apex_rtm.fanout import Fanout
 from apex_rtm.message import Position
 from apex_rtm.presence import Presence
 from apex_rtm.registry import Registry
@@ -26,17 +25,18 @@ if TYPE_CHECKING:
 class Hub:
     """Sessions, their subscriptions, and delivery. Everything runs on one event loop and nothing here waits."""
 
-    def __init__(self, engine: Engine, revocations: Revocations, presence: Presence) -> None:
+    def __init__(
+        self, engine: Engine, revocations: Revocations, presence: Presence, registry: Registry, fanout: Fanout
+    ) -> None:
         self.engine = engine
         self.revocations = revocations
         self.presence = presence
-        self.registry = Registry()
+        self.registry = registry
+        self.fanout = fanout
         self.sessions: dict[str, Session] = {}
         self.operators: dict[Session, None] = {}
         self.departures = Departures(0, SystemClock())
-        self.written_seq = 0
-        """Everything in the journal up to here has been written to its subscribers."""
-        self.counts = Counts()
+        self.counts = fanout.counts
         self.draining = False
         self._due: dict[int, list[Session]] = {}
         self._ticked = 0
@@ -49,18 +49,9 @@ class Hub:
     # ── delivery ──
 
     def on_published(self, entries: Sequence[Entry]) -> None:
-        """Write each frame to its subscribers. Called by the engine, in journal order."""
-        counts, began = self.counts, perf_counter()
-        counts.publications += len(entries)
-        for entry in entries:
-            frame = entry.frame
-            subscribers = tuple(self.registry.subscribers(entry.channel))
-            for session in subscribers:
-                session.send(frame)
-            counts.deliveries += len(subscribers)
-            counts.delivered_bytes += len(subscribers) * len(frame)
-        self.written_seq = entries[-1].seq
-        counts.fanout.observe(perf_counter() - began)
+        """Deliver to the subscribers. Called by the engine, in journal order."""
+        self.counts.publications += len(entries)
+        self.fanout.add(entries)
 
     def on_lost(self, channel: str | None) -> None:
         """Close whoever may have missed something, so that they come back and are told what they get. See `Engine`."""
@@ -99,6 +90,7 @@ class Hub:
 
         The revocation is in force before it is written, so that no subscription slips in between.
         """
+        self.fanout.flush()
         self.revocations.add(revocation)
         self.counts.revocations += 1
         connections = subscriptions = 0
@@ -122,9 +114,11 @@ class Hub:
         self.engine.unfollow(pattern)
 
     def subscribe(self, pattern: Pattern, session: Session) -> None:
-        """Begin live delivery."""
+        """Begin live delivery with what is published from now on."""
+        self.fanout.flush()
         self.registry.add(pattern, session)
 
     def unsubscribe(self, pattern: Pattern, session: Session) -> None:
-        """End live delivery."""
+        """End live delivery, after what was published until now."""
+        self.fanout.flush()
         self.registry.remove(pattern, session)

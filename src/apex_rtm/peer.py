@@ -16,6 +16,11 @@ class Peer(Protocol):
         ...
 
     @property
+    def fd(self) -> int:
+        """A descriptor to which frames may be written as they are, because nothing waits before them; -1 while not."""
+        ...
+
+    @property
     def writable(self) -> bool:
         """False while the peer reads slower than it is written to; `Session.on_writable` tells when it is over."""
         ...
@@ -31,6 +36,10 @@ class Peer(Protocol):
 
     def take_up(self) -> None:
         """Hand over the commands that have waited while the session was busy."""
+        ...
+
+    def queue(self, data: bytes) -> None:
+        """Write what a direct write to `fd` has left over; the rest of a frame, and whole frames behind it."""
         ...
 
     def close(self, close: Close) -> None:

@@ -47,6 +47,11 @@ class Registry:
             if not self._prefix_lengths[length]:
                 del self._prefix_lengths[length]
 
+    @property
+    def has_prefixes(self) -> bool:
+        """True while anybody follows a wildcard."""
+        return bool(self._prefixes)
+
     def subscribers(self, channel: str) -> Collection[Session]:
         """Everybody who gets a publication to `channel`, each once."""
         found = self._exact.get(channel, {})

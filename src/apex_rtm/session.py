@@ -26,13 +26,13 @@ class Session:
     """The state of one connection. `identity` is None until `connect` in secured mode."""
 
     __slots__ = (
-        "_around", "_due_at", "_following", "_heard_at", "_implicit", "_peer", "_pinged_at", "_subscriptions",
-        "_warned", "arrival", "connected_at", "ended", "id", "identity", "opened_at", "send",
+        "_around", "_due_at", "_following", "_heard_at", "_implicit", "_pinged_at", "_subscriptions",
+        "_warned", "arrival", "connected_at", "ended", "id", "identity", "opened_at", "peer", "send",
     )  # fmt: skip
 
     def __init__(self, around: Surroundings, peer: Peer) -> None:
         self._around = around
-        self._peer = peer
+        self.peer = peer
         now = around.clock.monotonic()
         self._heard_at = self.opened_at = now
         self._pinged_at = self._due_at = now
@@ -107,7 +107,7 @@ class Session:
                 self._wake(self.opened_at + limits.connect_timeout_s)
             return
         # While the peer does not read, its pongs cannot be expected either: the edge watches over that time.
-        if self._peer.writable and now >= self._heard_at + 2 * limits.ping_interval_s:
+        if self.peer.writable and now >= self._heard_at + 2 * limits.ping_interval_s:
             self.end(codes.IDLE)
             return
         next_look = now + limits.ping_interval_s
@@ -132,7 +132,7 @@ class Session:
 
     def ask_arrival(self) -> None:
         """Send a ping whose answer proves what has arrived; during a replay only that somebody is there."""
-        self.send(self.arrival.ask(0 if self.is_busy else self._around.hub.written_seq))
+        self.send(self.arrival.ask(0 if self.is_busy else self._around.hub.fanout.written_seq))
 
     def on_closed(self) -> None:
         """End: nothing is delivered any more."""
@@ -155,12 +155,12 @@ class Session:
     @property
     def ip(self) -> str:
         """The client's address."""
-        return self._peer.ip
+        return self.peer.ip
 
     @property
     def waiting_bytes(self) -> int:
         """What was sent and the kernel has not taken yet."""
-        return self._peer.waiting_bytes
+        return self.peer.waiting_bytes
 
     def is_live(self, name: str) -> bool:
         """Tell whether a subscription delivers at once; False while a replay has yet to come to the present."""
@@ -168,10 +168,11 @@ class Session:
 
     def end(self, close: Close, code: str | None = None, message: str = "") -> None:
         """Say why, then close; nothing is delivered after it."""
+        self._around.hub.fanout.flush()
         if code is not None:
             self.send(error_frame(code, message))
         self.on_closed()
-        self._peer.close(close)
+        self.peer.close(close)
 
     def drop_channel(self, channel: str) -> int:
         """End every subscription through which `channel` would arrive; return how many."""
@@ -303,7 +304,7 @@ class Session:
             self.send(error_frame(refused.code, refused.message, command.id))
         else:
             self._begin(command, pattern)
-        self._peer.take_up()
+        self.peer.take_up()
 
     def _check_subscribe(self, command: Command) -> Pattern:
         """Raise Refused unless this connection may have the subscription."""
@@ -319,6 +320,10 @@ class Session:
         return pattern
 
     def _begin(self, command: Command, pattern: Pattern) -> None:
+        self._around.hub.fanout.flush()  # what is in the log by now counts as delivered to the others
+        if self.ended:  # by what was just written: the peer does not read
+            self._around.hub.unfollow(pattern)
+            return
         subscription = self._add(pattern)
         recovered = command.since is not None and self._subscriptions.recover(subscription, command.since)
         members = self._subscribed_members(

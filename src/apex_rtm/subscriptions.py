@@ -53,7 +53,7 @@ class Subscriptions:
         """End a subscription, also one whose replay still waits for the peer."""
         subscription = self.by_name.pop(name)
         if self._hub.departures and self._session not in self._hub.operators:
-            end_seq = self._hub.written_seq if self.is_live(name) else subscription.start_seq
+            end_seq = self._hub.fanout.written_seq if self.is_live(name) else subscription.start_seq
             self._hub.departures.note(self._session, subscription, end_seq)
         self._hub.unsubscribe(subscription.pattern, self._session)
         self._hub.unfollow(subscription.pattern)
@@ -96,6 +96,9 @@ class Subscriptions:
 
         Returns False when the log no longer holds what comes next.
         """
+        self._hub.fanout.flush()
+        if self._session.ended:  # by what was just written: the peer does not read
+            return True
         if self.joining is None:
             self._hold(subscription)
         pattern, overlapping = subscription.pattern, self._overlapping(subscription)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from apex_rtm.authorize import Authorizer
+from apex_rtm.counts import Counts
 from apex_rtm.engine.base import Engine
 from apex_rtm.engine.journal import Entry, Journal, Retention
 from apex_rtm.engine.memory import MemoryEngine
+from apex_rtm.fanout import Fanout
 from apex_rtm.hub import Hub
 from apex_rtm.limits import ConnectionQuota
 from apex_rtm.message import Message, Position, Published
 from apex_rtm.presence import Presence
 from apex_rtm.protocol import publication_frame
+from apex_rtm.registry import Registry
 from apex_rtm.revocations import Revocations
 from apex_rtm.session import Session
 from apex_rtm.surroundings import SessionLimits, Surroundings
@@ -74,7 +77,10 @@ class Core:
         self.engine: Engine = engine or MemoryEngine(make_journal(**journal), self.clock)
         self.revocations = Revocations(keep_s=MAX_TTL_S)
         self.journal = self.engine.journal
-        self.hub = Hub(self.engine, self.revocations, Presence(max_names=max_names))
+        registry = Registry()
+        self.timers: list[Callable[[], None]] = []
+        self.fanout = Fanout(registry, Counts(), self.clock.monotonic, lambda _delay_s, work: self.timers.append(work))
+        self.hub = Hub(self.engine, self.revocations, Presence(max_names=max_names), registry, self.fanout)
         self.verifier = TokenVerifier(JWT_SECRET, max_ttl_s=MAX_TTL_S, leeway_s=5, clock=self.clock)
         keys, verifier = ([API_KEY], self.verifier) if secured else ([], None)
         self.authorizer = Authorizer(keys, verifier, self.revocations)

@@ -16,6 +16,8 @@ class RecordingPeer:
     Where `on_full` is set, it is called as soon as there is no room, as the edge does when `outbox_max_bytes` wait.
     """
 
+    fd = -1
+
     def __init__(self, ip: str = "192.0.2.1") -> None:
         self.ip = ip
         self.room: int | None = None
@@ -47,6 +49,8 @@ class RecordingPeer:
             self.frames.append(json.loads(unframe(frame)))
         if self.on_full is not None and not self.writable:
             self.on_full()
+
+    queue = send
 
     def take_up(self) -> None:
         self.taken_up += 1

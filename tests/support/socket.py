@@ -34,7 +34,7 @@ class FakeTransport(asyncio.Transport):
         self._protocol = cast(asyncio.Protocol, protocol)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._high_bytes = high or self._high_bytes
+        self._high_bytes = self._high_bytes if high is None else high
 
     def get_write_buffer_size(self) -> int:
         return self.unread
@@ -96,6 +96,14 @@ class FakePeer:
         self, target: str = "/", *, subprotocol: bool = True, origin: str | None = None, **headers: str
     ) -> Response:
         """Send the opening handshake; return its answer."""
+        self._server.data_received(self.request(target, subprotocol=subprotocol, origin=origin, **headers))
+        (response,) = self.events()
+        return cast(Response, response)
+
+    def request(
+        self, target: str = "/", *, subprotocol: bool = True, origin: str | None = None, **headers: str
+    ) -> bytes:
+        """The opening handshake, to be sent."""
         protocols = [Subprotocol("rtm.v1")] if subprotocol else None
         uri = parse_uri("ws://localhost/")
         shake = None if origin is None else Origin(origin)
@@ -105,9 +113,7 @@ class FakePeer:
         for name, value in headers.items():
             request.headers[name.replace("_", "-")] = value
         self._client.send_request(request)
-        self._flush()
-        (response,) = self.events()
-        return cast(Response, response)
+        return b"".join(self._client.data_to_send())
 
     def send(self, text: str, *, fin: bool = True) -> None:
         self._client.send_text(text.encode(), fin)

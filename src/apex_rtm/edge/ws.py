@@ -8,21 +8,18 @@ every message is a single unfragmented frame, and only while the connection is o
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
-import msgspec
 from uvicorn.config import Config
 from uvicorn.server import ServerState
-from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request, Response
+from websockets.http11 import Request
 from websockets.protocol import OPEN, Event
-from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from apex_rtm import codes
@@ -30,6 +27,7 @@ from apex_rtm.clock import Clock
 from apex_rtm.codes import Close
 from apex_rtm.counts import Counts
 from apex_rtm.edge.guard import Proxies, check_open_mode, check_origin
+from apex_rtm.edge.handshake import HandshakeProtocol, refusal, select_subprotocol, split_target
 from apex_rtm.errors import Refused, RtmError, Unavailable
 from apex_rtm.limits import ConnectionQuota, TokenBucket
 from apex_rtm.log import get_logger
@@ -38,7 +36,6 @@ from apex_rtm.protocol import SUBPROTOCOL, reply_frame
 
 _log = get_logger(__name__)
 _MAX_FRAGMENTS: Final = 1024  # a message of endless empty fragments never reaches max_frame_bytes
-_WRITE_HIGH_BYTES: Final = 65_536
 
 
 class Conversation(Protocol):
@@ -92,18 +89,19 @@ class Connection(asyncio.Protocol):
     """One upgraded socket. Implements `Peer` for its session."""
 
     __slots__ = (
-        "_bucket", "_connections", "_conversation", "_counted", "_fragments", "_gateway", "_is_text", "_paused",
-        "_protocol", "_timer", "_transport", "_unhandled", "ip",
+        "_bucket", "_connections", "_conversation", "_counted", "_fragments", "_gateway", "_is_text", "_own_fd",
+        "_paused", "_protocol", "_timer", "_transport", "_unhandled", "fd", "ip",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, server_state: ServerState) -> None:
         limits = gateway.limits
         self.ip = ""
+        self.fd = self._own_fd = -1
         self._gateway = gateway
         self._connections = cast("set[Any]", server_state.connections)
-        self._protocol = _Protocol(
+        self._protocol = HandshakeProtocol(
             subprotocols=[Subprotocol(SUBPROTOCOL)],
-            select_subprotocol=_select_subprotocol,
+            select_subprotocol=select_subprotocol,
             max_size=limits.max_frame_bytes,
         )
         self._bucket = TokenBucket(limits.frame_rate, limits.frame_burst, gateway.clock.monotonic())
@@ -121,7 +119,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the socket from uvicorn's HTTP protocol."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
+        # Whatever waits in the transport is told by pause_writing: behind it, nothing may be written directly.
+        self._transport.set_write_buffer_limits(high=0)
+        self._own_fd = _duplicate(transport)
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -129,6 +129,9 @@ class Connection(asyncio.Protocol):
         self._connections.discard(self)
         self._gateway.counts.paused.discard(self)
         self._cancel_timer()
+        if self._own_fd >= 0:
+            os.close(self._own_fd)
+            self.fd = self._own_fd = -1
         if self._conversation is not None:
             self._conversation.on_closed()
             self._conversation = None
@@ -141,6 +144,8 @@ class Connection(asyncio.Protocol):
         """Feed the protocol; one bad peer must never take the server down."""
         try:
             self._protocol.receive_data(data)
+            if self._protocol.state is not OPEN:
+                self.fd = -1
             self._flush()
             for event in self._protocol.events_received():
                 self._on_event(event)
@@ -152,6 +157,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The peer will not send any more."""
+        self.fd = -1
         self._protocol.receive_eof()
         self._flush()
 
@@ -159,6 +165,7 @@ class Connection(asyncio.Protocol):
         """The peer reads slower than it is written to: it gets `write_timeout_s` to go on."""
         self._paused = True
         self._gateway.counts.paused.add(self)
+        self.fd = -1
         if self._protocol.state is OPEN:
             self._start_timer(self._gateway.limits.write_timeout_s, self._stall)
 
@@ -168,6 +175,7 @@ class Connection(asyncio.Protocol):
         self._gateway.counts.paused.discard(self)
         if self._protocol.state is OPEN:
             self._cancel_timer()
+            self.fd = self._own_fd
         if self._conversation is not None:
             self._conversation.on_writable()
             self._handle_texts(self._conversation)
@@ -191,10 +199,22 @@ class Connection(asyncio.Protocol):
         return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
 
     def send(self, frame: bytes) -> None:
-        """Write one complete frame to the transport, whose buffer is the bounded queue of this connection."""
+        """Write one complete frame: to the socket, or behind what waits in the transport for a slower reader."""
+        if self.fd < 0:
+            self.queue(frame)
+            return
+        try:
+            sent = os.write(self.fd, frame)
+        except OSError:  # it takes nothing now, or is gone: the transport finds out which
+            sent = 0
+        if sent != len(frame):
+            self.queue(frame[sent:])
+
+    def queue(self, data: bytes) -> None:
+        """Write through the transport, whose buffer is the bounded queue of this connection."""
         if self._protocol._state is not OPEN:
             return
-        self._transport.write(frame)
+        self._transport.write(data)
         if self._paused:
             self._check_outbox()
 
@@ -211,6 +231,7 @@ class Connection(asyncio.Protocol):
     def close(self, close: Close) -> None:
         """Send the close frame; cut the connection when the peer does not answer in time."""
         if self._protocol.state is OPEN:
+            self.fd = -1
             self._protocol.send_close(close.code, close.reason)
             self._flush()
             self._start_timer(self._gateway.limits.close_timeout_s, self._transport.abort)
@@ -226,17 +247,21 @@ class Connection(asyncio.Protocol):
     def _on_handshake(self, request: Request) -> None:
         headers = [(name.lower(), value) for name, value in request.headers.raw_items()]
         try:
-            path, query = _split_target(request.path)
+            path, query = split_target(request.path)
             self._check_handshake(path, headers)
         except RtmError as refused:
             self._gateway.counts.refusals["websocket", refused.code] += 1
-            self._protocol.send_response(_refusal(refused))
+            self._protocol.send_response(refusal(refused))
             return
         response = self._protocol.accept(request)
         self._protocol.send_response(response)
         if response.status_code != 101:
             return
         self._flush()
+        if self._transport.get_write_buffer_size():
+            self.pause_writing()  # this was told to the HTTP protocol, whose socket it was until now
+        else:
+            self.fd = self._own_fd
         self._conversation = self._gateway.converse(self)
         wants_rtm = self._protocol.subprotocol == SUBPROTOCOL
         self._conversation.on_open(None if wants_rtm else [c for c in parse_qs(query).get("channel", []) if c])
@@ -340,39 +365,23 @@ class Connection(asyncio.Protocol):
             self._timer = None
 
 
-class _Protocol(ServerProtocol):
-    """`websockets`' protocol, whose refusals are JSON like every other failure."""
+def _duplicate(transport: asyncio.BaseTransport) -> int:
+    """Take a descriptor of our own for the transport's socket; -1 under TLS, and where there are no more descriptors.
 
-    def reject(self, status: int, text: str) -> Response:
-        code = {405: "method_not_allowed", 414: "too_large", 431: "too_large"}.get(status, "bad_request")
-        return _refusal(Refused(code, text.strip()), HTTPStatus(status))
+    The transport closes its own before it tells us. The kernel may give that number to the next connection at once,
+    and what is written to it in between would reach a stranger.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or transport.get_extra_info("ssl_object") is not None:
+        return -1
+    try:
+        return os.dup(sock.fileno())
+    except OSError:
+        return -1
 
 
-def _final_code(protocol: ServerProtocol) -> int:
+def _final_code(protocol: HandshakeProtocol) -> int:
     """How a connection ended: the code of the side that began the closing, 1006 where neither did (RFC 6455, 7.1.5)."""
     if protocol.close_sent is not None and not protocol.close_rcvd_then_sent:
         return protocol.close_sent.code
     return 1006 if protocol.close_rcvd is None else protocol.close_rcvd.code
-
-
-def _split_target(target: str) -> tuple[str, str]:
-    """Path and query of a request. Raises Refused (not_found) for what is no URL, such as `//[`."""
-    try:
-        url = urlsplit(target)
-    except ValueError as error:
-        raise Refused("not_found", "the WebSocket is at /") from error
-    return url.path, url.query
-
-
-def _select_subprotocol(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Take rtm.v1 where it is offered; an old listener offers nothing and is welcome all the same."""
-    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
-
-
-def _refusal(error: RtmError, status: HTTPStatus | None = None) -> Response:
-    body = msgspec.json.encode({"ok": False, "code": error.code, "message": error.message})
-    status = status or HTTPStatus(error.http_status)
-    headers = Headers(
-        [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
-    )
-    return Response(status.value, status.phrase, headers, body)

@@ -1,0 +1,156 @@
+"""Direct writes beside a transport: real sockets, readers that stand still, and numbers that the kernel gives again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from apex_rtm import codes
+from apex_rtm.edge.burst import write_burst
+from apex_rtm.edge.ws import Connection
+from apex_rtm.engine.journal import Entry
+from apex_rtm.message import Position
+from apex_rtm.protocol import frame, unframe
+from tests.edge.test_ws import Edge
+from tests.support.socket import FakePeer
+
+PATIENCE_S = 5.0
+
+
+class Wire:
+    """One connection over a pair of real sockets; the test reads the other end."""
+
+    def __init__(self, edge: Edge, connection: Connection, far: socket.socket) -> None:
+        self.edge, self.connection, self.far = edge, connection, far
+        self.session: Any = SimpleNamespace(peer=connection, send=connection.send)
+        self.received = b""
+
+    async def read(self, size: int) -> bytes:
+        """So many bytes, and not one more unless it is waited for."""
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.received) < size:
+                part = await asyncio.get_running_loop().sock_recv(self.far, size - len(self.received))
+                assert part, "the connection ended"
+                self.received += part
+        data, self.received = self.received[:size], self.received[size:]
+        return data
+
+    def fill(self) -> int:
+        """Write until the kernel takes no more; return how many frames it were."""
+        count = 0
+        while self.connection.fd >= 0:
+            write_burst([self.session], [entry(count, b"x" * 5000)])
+            count += 1
+        return count
+
+
+def entry(number: int, payload: bytes = b"hello") -> Entry:
+    return Entry(number, "a", Position("e", number), 0.0, frame(b"%d " % number + payload), str(number))
+
+
+@contextlib.asynccontextmanager
+async def wire(**limits: Any) -> AsyncIterator[Wire]:
+    edge = Edge(outbox_max_bytes=1 << 22, **limits)
+    near, far = socket.socketpair()
+    far.setblocking(False)
+    connection = edge.gateway.connection(cast(Config, None), ServerState(), {})
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_accepted_socket(lambda: connection, near)
+    opener = FakePeer(connection, edge.transport)
+    request = opener.request()
+    connection.data_received(request)
+    made = Wire(edge, connection, far)
+    async with asyncio.timeout(PATIENCE_S):
+        while not made.received.endswith(b"\r\n\r\n"):
+            made.received += await loop.sock_recv(far, 4096)
+    made.received = b""
+    try:
+        yield made
+    finally:
+        transport.abort()
+        far.close()
+        await asyncio.sleep(0)
+
+
+async def test_a_burst_is_one_write_of_all_frames() -> None:
+    async with wire() as one, wire() as two:
+        frames = [entry(number) for number in range(3)]
+
+        write_burst([one.session, two.session], frames)
+
+        for each in (one, two):
+            assert await each.read(sum(len(e.frame) for e in frames)) == b"".join(e.frame for e in frames)
+
+
+async def test_what_the_kernel_does_not_take_comes_later_and_in_order() -> None:
+    async with wire() as slow:
+        count = slow.fill()
+        write_burst([slow.session], [entry(count)])
+        slow.connection.send(frame(b"reply"))
+        assert slow.connection._transport.get_write_buffer_size() > 0
+
+        expected = [entry(number, b"x" * 5000).frame for number in range(count)] + [entry(count).frame, frame(b"reply")]
+        assert await slow.read(sum(map(len, expected))) == b"".join(expected)
+
+        # Caught up: directly again, behind everything.
+        assert slow.connection.fd >= 0
+        write_burst([slow.session], [entry(7)])
+        assert await slow.read(len(entry(7).frame)) == entry(7).frame
+
+
+async def test_a_reader_that_stands_still_has_a_bounded_outbox() -> None:
+    async with wire() as slow:
+        slow.fill()
+        for number in range(1000):
+            write_burst([slow.session], [entry(number, b"x" * 10_000)])
+
+        assert slow.edge.conversation.said("stalled") == [None]
+        assert slow.connection._transport.get_write_buffer_size() < (1 << 22) + 50_000
+
+
+async def test_nothing_is_written_after_the_close_frame() -> None:
+    async with wire() as each:
+        each.connection.close(codes.DRAINING)
+        write_burst([each.session], [entry(1)])
+        each.connection.send(frame(b"late"))
+
+        closing = frame(b"\x03\xf4draining")
+        assert (await each.read(len(closing)))[2:] == unframe(closing)
+        with pytest.raises(BlockingIOError):
+            each.far.recv(1)
+
+
+async def test_the_descriptor_is_our_own_until_we_give_it_back() -> None:
+    """The transport closes its own before it says so, and a new connection may have that number by then."""
+    async with wire() as each:
+        theirs = each.connection._transport.get_extra_info("socket").fileno()
+        own = each.connection.fd
+        assert own != theirs
+        assert os.fstat(own).st_ino == os.fstat(theirs).st_ino
+
+        each.connection._transport.abort()
+        write_burst([each.session], [entry(1)])
+
+        assert os.fstat(own).st_ino  # still ours: nobody else can have been given it
+
+
+async def test_the_descriptor_is_given_back_with_the_connection() -> None:
+    async with wire() as each:
+        own = each.connection._own_fd
+        each.connection._transport.abort()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+        assert each.connection.fd == -1
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(own)
+        write_burst([each.session], [entry(1)])
