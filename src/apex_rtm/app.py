@@ -116,10 +116,9 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
         relay = make_relay_thread(settings, publisher, clock, outbox)
     pages = extra_routes(settings, api, quota, intake, None if relay is None else relay.counts)
     app = make_app(api, extra_routes=pages)
-    door = _make_door(settings, http_sockets)
     config = Config(
         app,
-        http=intake.connection if door is None else door.wrap(intake.connection),  # type: ignore[arg-type]
+        http=intake.connection,  # type: ignore[arg-type]
         ws=gateway.connection,  # type: ignore[arg-type]
         lifespan="off",
         log_config=None,
@@ -266,7 +265,7 @@ def _duties(parts: Parts, on_ready: Callable[[], None]) -> Duties:
         mode = "open" if parts.settings.is_open else "secured"
         return f"{mode} mode, {parts.gateway.quota.count} WebSocket connections"
 
-    return Duties(on_ready, reload, drain, status)
+    return Duties(on_ready, reload, drain, status, None if parts.door is None else parts.door.listen)
 
 
 async def serve(settings: Settings, on_ready: Callable[[str], None], outbox: OutboxStore | None = None) -> None:

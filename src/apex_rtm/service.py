@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, cast
 
 import uvicorn
 from uvicorn.config import Config
@@ -23,14 +23,22 @@ _log = get_logger(__name__)
 _STDIN: Final = 0
 
 
+class Listening(Protocol):
+    """What uvicorn asks of something that listens."""
+
+    def close(self) -> None: ...
+    async def wait_closed(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """What happens at each turn of a service's life."""
+    """What happens at each turn of a service's life; `listen` is for sockets that do not speak HTTP at once."""
 
     on_ready: Callable[[], None]
     reload: Callable[[], Awaitable[None]]
     drain: Callable[[], Awaitable[None]]
     status: Callable[[], str]
+    listen: Callable[[socket.socket, Callable[[], asyncio.Protocol]], Listening] | None = None
 
 
 class Service(uvicorn.Server):
@@ -46,7 +54,12 @@ class Service(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
-        await super().startup(sockets)
+        if self._duties.listen is None:
+            await super().startup(sockets)
+        else:
+            opened = [self._duties.listen(one, self._make_protocol) for one in sockets or ()]
+            self.servers = cast(list[asyncio.Server], opened)
+            self.started = True
         self._tasks.append(asyncio.create_task(self._reload_whenever_wanted()))
         if self._notifier.is_heard:
             self._tasks.append(asyncio.create_task(self._show_life()))
@@ -56,6 +69,12 @@ class Service(uvicorn.Server):
                 faulthandler.enable(sys.stderr, all_threads=True)
         self._notifier.ready(self._duties.status())
         self._duties.on_ready()
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state={}, _loop=asyncio.get_running_loop()
+        )
+        return made
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

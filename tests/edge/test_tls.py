@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import structlog
 
+from apex_rtm.edge import tls as module
 from apex_rtm.edge.tls import Certificates, TlsDoor
 from apex_rtm.errors import ConfigurationError
 from tests.support.certificate import Pair, fingerprint, make_certificate, openssl
@@ -103,9 +106,6 @@ def test_a_key_that_everybody_may_read_is_told(pairs: tuple[Pair, Pair], tmp_pat
 class Echo(asyncio.Protocol):
     """What is behind the door: says back what it hears, and what it saw."""
 
-    def __init__(self, **keywords: Any) -> None:
-        self.keywords = keywords
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         self.is_tls = transport.get_extra_info("sslcontext") is not None
@@ -125,8 +125,8 @@ class House:
         self.inner: list[Echo] = []
         self.port = 0
 
-    def make(self, **keywords: Any) -> Echo:
-        self.inner.append(Echo(**keywords))
+    def make(self) -> Echo:
+        self.inner.append(Echo())
         return self.inner[-1]
 
     async def waiting(self, count: int) -> None:
@@ -139,18 +139,19 @@ class House:
 @contextlib.asynccontextmanager
 async def open_house(pair: Pair, **limits: Any) -> AsyncIterator[House]:
     house = House(pair, **limits)
-    connection = house.door.wrap(house.make)
-    server = await asyncio.get_running_loop().create_server(lambda: connection(config="c"), "127.0.0.1", 0)
-    house.port = server.sockets[0].getsockname()[1]
-    try:
-        yield house
-    finally:
-        house.door.shut()
-        for inner in house.inner:
-            if hasattr(inner, "transport"):
-                inner.transport.abort()
-        server.close()
-        await server.wait_closed()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        server = house.door.listen(listener, house.make)
+        house.port = listener.getsockname()[1]
+        try:
+            yield house
+        finally:
+            server.close()
+            house.door.shut()
+            for inner in house.inner:
+                if hasattr(inner, "transport"):
+                    inner.transport.abort()
+            await server.wait_closed()
 
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -176,7 +177,6 @@ async def test_new_connections_get_the_new_certificate_and_old_ones_live_on(pair
         shown, before = await call(house, old.cert)
         assert shown == fingerprint(old.cert)
         assert await ask(*before, b"hello") == b"HELLO"
-        assert house.inner[0].keywords == {"config": "c"}
         assert house.inner[0].is_tls
 
         house.door.certificates = Certificates(*new)
@@ -293,3 +293,42 @@ async def test_a_request_that_comes_with_the_handshake_is_not_lost(pairs: tuple[
                 with contextlib.suppress(ssl.SSLWantReadError):
                     answer += client.read()
         writer.transport.abort()
+
+
+class Exhausted:
+    """A listening socket on a system without descriptors, for a while."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self.calls = 0
+
+    def fileno(self) -> int:
+        return self._listener.fileno()
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.calls += 1
+        if self.calls == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._listener.accept()
+
+
+async def test_without_descriptors_it_waits_and_does_not_spin(
+    pairs: tuple[Pair, Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ACCEPT_PAUSE_S", 0.2)
+    house = House(pairs[0])
+    with socket.create_server(("127.0.0.1", 0)) as listener, structlog.testing.capture_logs() as logs:
+        listener.setblocking(False)
+        exhausted = Exhausted(listener)
+        server = house.door.listen(exhausted, house.make)  # type: ignore[arg-type]
+        house.port = listener.getsockname()[1]
+        start = asyncio.get_running_loop().time()
+        _, (reader, writer) = await call(house, pairs[0].cert)
+        assert await ask(reader, writer, b"at last") == b"AT LAST"
+        assert asyncio.get_running_loop().time() - start >= 0.2
+        assert exhausted.calls < 6
+        server.close()
+        server.close()
+        writer.transport.abort()
+        house.inner[0].transport.abort()
+    assert [entry["event"] for entry in logs].count("accept.failed") == 1

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from apex_rtm.errors import ConfigurationError
 from apex_rtm.log import get_logger
 
 _log = get_logger(__name__)
 _OTHERS_MAY_READ: Final = 0o004
+_ACCEPTED_AT_ONCE: Final = 128  # then the others have their turn
+_ACCEPT_PAUSE_S: Final = 1.0
 
 
 class Certificates:
@@ -82,7 +86,7 @@ def _fingerprint(chain: str) -> str:
 
 
 class TlsDoor:
-    """Lets sockets in once they speak TLS, each with the certificate that is in force then.
+    """Listens, and lets sockets in once they speak TLS, each with the certificate that is in force then.
 
     Sockets in the handshake are counted here, before anybody else knows of them: who only connects and says nothing
     could otherwise take every file descriptor. Above `max_handshakes` the one that has waited longest goes.
@@ -95,79 +99,83 @@ class TlsDoor:
         self.max_handshakes = max_handshakes
         self.handshake_timeout_s = handshake_timeout_s
         self.shutdown_timeout_s = shutdown_timeout_s
-        self.waiting: dict[Handshake, None] = {}
+        self.waiting: dict[asyncio.Task[None], socket.socket] = {}
 
-    def wrap(self, connection: Callable[..., asyncio.Protocol]) -> Callable[..., Handshake]:
-        """Make of uvicorn's protocol class one that does the handshake first; it is called with uvicorn's keywords."""
+    def listen(self, listener: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> TlsListener:
+        """Accept from a listening socket until the result is closed."""
+        return TlsListener(self, listener, make_protocol)
 
-        def secured(**keywords: Any) -> Handshake:
-            return Handshake(self, connection(**keywords))
-
-        return secured
+    def admit(self, accepted: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> None:
+        """Make room if there is none, and begin a handshake."""
+        if len(self.waiting) >= self.max_handshakes:
+            self._cut(next(iter(self.waiting)))
+        task = asyncio.get_running_loop().create_task(self._shake(accepted, make_protocol))
+        self.waiting[task] = accepted
+        task.add_done_callback(lambda done: self.waiting.pop(done, None))
 
     def shut(self) -> None:
         """Cut who is still in the handshake: the server stops."""
-        for handshake in list(self.waiting):
-            handshake.abort()
+        for task in list(self.waiting):
+            self._cut(task)
 
+    def _cut(self, task: asyncio.Task[None]) -> None:
+        accepted = self.waiting.pop(task)
+        with contextlib.suppress(OSError):
+            accepted.shutdown(socket.SHUT_RDWR)
+        task.cancel()
 
-class Handshake(asyncio.Protocol):
-    """One accepted socket until TLS is agreed on; then `inner` takes over."""
-
-    def __init__(self, door: TlsDoor, inner: asyncio.Protocol) -> None:
-        self._door = door
-        self._inner = inner
-        self._early: list[bytes] = []
-        self._is_lost = False
-        self._transport: asyncio.Transport
-        self._task: asyncio.Task[None]
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Make room if there is none, and begin."""
-        self._transport = transport
-        transport.pause_reading()  # what comes now is for TLS, which is not there before the task runs
-        if len(self._door.waiting) >= self._door.max_handshakes:
-            next(iter(self._door.waiting)).abort()
-        self._door.waiting[self] = None
-        self._task = asyncio.get_running_loop().create_task(self._shake())
-
-    def data_received(self, data: bytes) -> None:
-        """Keep a request that came with the end of the handshake: `inner` does not know its socket yet."""
-        self._early.append(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone before `inner` heard of it."""
-        self._is_lost = True
-        self._door.waiting.pop(self, None)
-
-    def abort(self) -> None:
-        """Cut the socket."""
-        self._door.waiting.pop(self, None)
-        self._transport.abort()
-        self._task.cancel()
-
-    async def _shake(self) -> None:
-        door, loop = self._door, asyncio.get_running_loop()
+    async def _shake(self, accepted: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> None:
         try:
-            secure = await loop.start_tls(
-                self._transport,
-                self,
-                door.certificates.context,
-                server_side=True,
-                ssl_handshake_timeout=door.handshake_timeout_s,
-                ssl_shutdown_timeout=door.shutdown_timeout_s,
+            await asyncio.get_running_loop().connect_accepted_socket(
+                make_protocol,
+                accepted,
+                ssl=self.certificates.context,
+                ssl_handshake_timeout=self.handshake_timeout_s,
+                ssl_shutdown_timeout=self.shutdown_timeout_s,
             )
         except (OSError, TimeoutError) as error:
             # Scanners, plain HTTP, clients that do not trust the certificate: everyday noise, not an error of ours.
             _log.debug("handshake.failed", reason=str(getattr(error, "reason", None) or error))
-            self._transport.abort()
-            return
-        finally:
-            door.waiting.pop(self, None)
-        if secure is None or self._is_lost:
-            self._transport.abort()
-            return
-        self._inner.connection_made(secure)
-        secure.set_protocol(self._inner)
-        for data in self._early:
-            self._inner.data_received(data)
+
+
+class TlsListener:
+    """An open door: what asyncio's `Server` is for plain sockets, as far as uvicorn uses it."""
+
+    def __init__(self, door: TlsDoor, listener: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> None:
+        self._door = door
+        self._listener = listener
+        self._make_protocol = make_protocol
+        self._loop = asyncio.get_running_loop()
+        self._pause: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self._open()
+
+    def close(self) -> None:
+        """Accept nobody any more. What waits in a socket that systemd holds is for the next server."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._loop.remove_reader(self._listener.fileno())
+            if self._pause is not None:
+                self._pause.cancel()
+
+    async def wait_closed(self) -> None:
+        """Until nobody is in the handshake."""
+        await asyncio.gather(*self._door.waiting, return_exceptions=True)
+
+    def _open(self) -> None:
+        self._loop.add_reader(self._listener.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                accepted, _address = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # No descriptors, no memory: asking again at once would only make the loop spin.
+                _log.warning("accept.failed", reason=error.strerror)
+                self._loop.remove_reader(self._listener.fileno())
+                self._pause = self._loop.call_later(_ACCEPT_PAUSE_S, self._open)
+                return
+            accepted.setblocking(False)
+            self._door.admit(accepted, self._make_protocol)
