@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import click
 
@@ -19,8 +20,11 @@ from bench.targets import judge
 @click.option("--quick", is_flag=True, help="Smaller and once instead of three times; writes nothing.")
 @click.option("--only", multiple=True, type=click.Choice(list(SCENARIOS)), help="Run this scenario; repeatable.")
 @click.option("--peer", "peer_names", multiple=True, help="Let only these take part; repeatable.")
+@click.option("--rounds", type=click.IntRange(1), help="How often everybody takes a turn.")
 @click.option("--write/--no-write", default=None, help="Write docs/performance.md (default: for a full run).")
-def main(*, quick: bool, only: tuple[str, ...], peer_names: tuple[str, ...], write: bool | None) -> None:
+def main(
+    *, quick: bool, only: tuple[str, ...], peer_names: tuple[str, ...], rounds: int | None, write: bool | None
+) -> None:
     """Measure apex-rtm and its peers in turn."""
     started = time.monotonic()
 
@@ -33,6 +37,8 @@ def main(*, quick: bool, only: tuple[str, ...], peer_names: tuple[str, ...], wri
     if peer_names:
         peers = [peer for peer in peers if peer.name in peer_names]
     scale = QUICK if quick else FULL
+    if rounds is not None:
+        scale = replace(scale, rounds=rounds)
     run = Run(scale, peers, Ledger(), say)
     for name, scenario in SCENARIOS.items():
         if not only or name in only:

@@ -92,11 +92,22 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(text + [f"| {' | '.join(row)} |" for row in rows])
 
 
-def _cell(ledger: Ledger, scenario: str, peer: str, figure: str, *, divide: float = 1, digits: int = 2) -> str:
+def _cell(
+    ledger: Ledger,
+    scenario: str,
+    peer: str,
+    figure: str,
+    *,
+    divide: float = 1,
+    digits: int = 2,
+    with_spread: bool = True,
+) -> str:
     value, spread = ledger.median(scenario, peer, figure), ledger.spread(scenario, peer, figure)
     if value is None or spread is None:
         return "–"
     low, high = (f"{bound / divide:,.{digits}f}" for bound in spread)
+    if low == high or not with_spread:
+        return f"{value / divide:,.{digits}f}"
     return f"{value / divide:,.{digits}f} ({low}–{high})"
 
 
@@ -106,18 +117,16 @@ def _against(ledger: Ledger, scenario: str, peer: str) -> str:
 
 
 def _delivery_table(ledger: Ledger, scenario: str) -> str:
-    rows = [
-        (
-            _LABELS[peer],
-            _cell(ledger, f"single-{scenario}", peer, "cpu_us"),
-            _against(ledger, f"single-{scenario}", peer),
-            _cell(ledger, f"flood-{scenario}", peer, "cpu_us"),
-            _against(ledger, f"flood-{scenario}", peer),
-            _cell(ledger, f"flood-{scenario}", peer, "per_second", digits=0),
-        )
-        for peer in ledger.peers(f"single-{scenario}", "cpu_us")
-    ]
-    head = ("", "CPU µs a delivery, one at a time", "× limit", "CPU µs, flood", "× limit", "deliveries/s, flood")
+    rows = []
+    for peer in ledger.peers(f"single-{scenario}", "cpu_us"):
+        cells = [_LABELS[peer]]
+        for load in ("single", "back-to-back", "flood"):
+            cells += [_cell(ledger, f"{load}-{scenario}", peer, "cpu_us"), _against(ledger, f"{load}-{scenario}", peer)]
+        rows.append([*cells, _cell(ledger, f"flood-{scenario}", peer, "per_second", digits=0)])
+    head = (
+        "CPU µs a delivery", "one at a time", "× limit", "back to back", "× limit", "flood", "× limit",
+        "a second, flood",
+    )  # fmt: skip
     return _table(head, rows)
 
 
@@ -126,7 +135,8 @@ def _latency_table(ledger: Ledger) -> str:
     for peer in ledger.peers("single-1000", "p50_us"):
         cells = [_LABELS[peer]]
         for scenario in ("single-1000", "rate-20", "rate-100", "flood-1000"):
-            cells += [_cell(ledger, scenario, peer, figure, divide=1000, digits=1) for figure in ("p50_us", "p99_us")]
+            cells.append(_cell(ledger, scenario, peer, "p50_us", divide=1000, digits=1, with_spread=False))
+            cells.append(_cell(ledger, scenario, peer, "p99_us", divide=1000, digits=1))
         rows.append(cells)
     head = ["", *(f"{load} {p}" for load in ("one at a time", "20/s", "100/s", "flood") for p in ("p50", "p99"))]
     return _table(head, rows)

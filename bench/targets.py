@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from bench.contestants import ALL
 from bench.ledger import Ledger
 from bench.plan import Scale
 
 US: Final = "apex-rtm"
+_LABELS: Final = {peer.name: peer.label for peer in ALL}
 FLAT: Final = 1.25  # what counts as independent: the noise of a shared machine
 
 
@@ -32,12 +34,12 @@ def judge(ledger: Ledger, scale: Scale) -> list[Verdict]:
     verdicts: list[Verdict] = []
     for scenario, count in (("1000", 1000), ("large", scale.large)):
         for other, most in (("c-limit", 1.3), ("node-ws", 0.6), ("uwebsockets", 1.0), ("centrifugo", 0.7)):
-            what = f"CPU per delivery, {count:,} subscribers, one publication at a time, against {other}"
+            what = f"CPU per delivery, {count:,} subscribers, one publication at a time, against {_LABELS[other]}"
             verdicts.append(_ratio(ledger, what, f"single-{scenario}", other, most))
-        what = f"CPU per delivery, {count:,} subscribers, flood, against c-limit"
+        what = f"CPU per delivery, {count:,} subscribers, flood, against {_LABELS['c-limit']}"
         verdicts.append(_ratio(ledger, what, f"flood-{scenario}", "c-limit", 0.3))
     verdicts += [
-        _ratio(ledger, "CPU per publish, one subscriber, against node-ws (Express)", "publish", "node-ws", 0.35),
+        _ratio(ledger, f"CPU per publish, one subscriber, against {_LABELS['node-ws']}", "publish", "node-ws", 0.35),
         _most(ledger, "CPU per message in batches of 100", "batch", "cpu_us", 15, "µs"),
         _channels(ledger, scale),
         _memory(ledger),
@@ -93,7 +95,9 @@ def _latency(ledger: Ledger) -> Verdict:
         return Verdict(what, target, "–", None)
     best = min(peers, key=lambda name: ledger.median(scenario, name, "p99_us") or 0)
     theirs = ledger.median(scenario, best, "p99_us") or 0
-    return Verdict(what, target, f"{mine / 1000:.1f} ms, best peer {theirs / 1000:.1f} ms ({best})", mine <= theirs)
+    return Verdict(
+        what, target, f"{mine / 1000:.1f} ms, best peer {theirs / 1000:.1f} ms ({_LABELS[best]})", mine <= theirs
+    )
 
 
 def _deflate(ledger: Ledger) -> Verdict:

@@ -90,6 +90,7 @@ bool say(const char *script_file, uint64_t expected, double patience_s);
 // publisher.c
 struct publication_plan {
   uint32_t publications, window, publishers, batch, channels;
+  bool hasty;  // a publication is under way until it is answered, not until it has arrived
   double fanout, rate, patience_s;
   const char *path, *key, *template_file, *slot;
 };

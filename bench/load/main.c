@@ -56,6 +56,7 @@ static void answer_publish(void) {
       .publishers = (uint32_t)number_of("publishers", 1),
       .batch = (uint32_t)number_of("batch", 1),
       .channels = (uint32_t)number_of("channels", 1),
+      .hasty = number_of("hasty", 0) > 0,
       .fanout = number_of("fanout", world.ready),
       .rate = number_of("rate", 0),
       .patience_s = number_of("patience", 10),

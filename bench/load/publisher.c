@@ -167,7 +167,7 @@ static struct publisher *take_idle(uint32_t among) {
 }
 
 static uint64_t under_way(const struct publication_plan *plan, uint32_t sent, uint64_t delivered) {
-  uint64_t arrived = plan->fanout > 0 ? (uint64_t)((double)delivered / (plan->fanout * plan->batch)) : sent;
+  uint64_t arrived = plan->fanout > 0 && !plan->hasty ? (uint64_t)((double)delivered / (plan->fanout * plan->batch)) : sent;
   uint64_t done = world.answered + world.refused < arrived ? world.answered + world.refused : arrived;
   return sent - done;
 }

@@ -1,9 +1,10 @@
 """One channel with many subscribers: processor time for each delivery, and how long a delivery takes.
 
-Three kinds of load on the same connections. One at a time: the next publication is sent when the last one has arrived
-everywhere, so no server can join two in one write. Flood: 32 publishers keep 32 publications under way, each being that
-until it is answered and has arrived; what a server has pending for a connection it may join. Rate: an open loop of so
-many publications a second; latency counts from the moment that each was due, so a server that falls behind shows it.
+Four kinds of load on the same connections. One at a time: the next publication is sent when the last one has arrived
+everywhere, so no server can join two in one write. Back to back: it is sent when the last one is answered. Flood: 32
+publishers keep 32 publications under way, each being that until it is answered and has arrived; what a server has
+pending for a connection it may join. Rate: an open loop of so many publications a second; latency counts from the
+moment that each was due, so a server that falls behind shows it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from bench.plan import Run
 
 FLOOD: Final[dict[str, Any]] = {"window": 32, "publishers": 32}
 RATE_PUBLISHERS = 8
+# Who is named in a target, and who shows where they stand.
+_LARGE: Final = ("apex-rtm", "c-limit", "node-ws", "uwebsockets", "centrifugo")
 SATURATING_RATE, LIGHT_RATE = 100, 20
 
 
@@ -32,7 +35,7 @@ def at_many_thousands(run: Run) -> None:
     """As many as one server's descriptors allow comfortably."""
     count = run.scale.large
     for round_number in range(run.scale.rounds):
-        for peer in run.peers:
+        for peer in run.those(*_LARGE):
             turn = partial(_turn, run, peer, "large", count, with_rates=False)
             run.attempt(f"{count:,} subscribers, round {round_number + 1}: {peer.name:12}", turn)
 
@@ -44,6 +47,7 @@ def _turn(run: Run, peer: Peer, scenario: str, subscribers: int, *, with_rates: 
         server.publish(max(publications // 4, 5))  # what is compiled while running is compiled now
         single = server.publish(publications)
         note_cost(run, f"single-{scenario}", peer, single)
+        note_cost(run, f"back-to-back-{scenario}", peer, server.publish(publications, hasty=1))
         server.publish(publications // 2, **FLOOD)
         flood = server.publish(publications * 2, **FLOOD)
         note_cost(run, f"flood-{scenario}", peer, flood)
