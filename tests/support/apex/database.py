@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import re
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +15,7 @@ from tools.plsql.grammar import ROOT
 from tools.plsql.world import read_world, roots
 
 from tests.db.sandbox.session import Session
-from tests.db.sandbox.values import Lob, OracleError, Record, Value, text_of
+from tests.db.sandbox.values import Lob, NotInSandboxError, OracleError, Record, Value, text_of
 
 T = TypeVar("T")
 
@@ -41,20 +43,80 @@ class Database:
     """Runs what pages ask for, one after the other. Call ``close`` at the end."""
 
     def __init__(self, folder: Path, scripts: list[Path]) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
         self.session = self.run(lambda: _open(folder, scripts))
         self._identifier: str | None = None
-        self.session.machine.supplied["apex_plugin.get_ajax_identifier"] = lambda: self._identifier
+        self.jobs: list[str] = []
+        """Blocks of jobs that were created, for ``run_job``."""
+        self._naps: int | None = None
+        supplied = self.session.machine.supplied
+        supplied["apex_plugin.get_ajax_identifier"] = lambda: self._identifier
+        supplied["dbms_scheduler.create_job"] = lambda job_action, **_: self.jobs.append(str(job_action))
+        supplied["dbms_session.sleep"] = self._sleep
 
     def run(self, work: Callable[[], T]) -> T:
         """Do something in the thread of the database."""
-        return self._pool.submit(work).result(timeout=30)
+        return self.submit(work).result(timeout=30)
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Have something done there."""
+        future: Future[T] = Future()
+
+        def task() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - raised again where the result is wanted
+                future.set_exception(error)
+
+        self._tasks.put(task)
+        return future
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task()
+
+    # --- jobs that take their time
+
+    def hold_jobs(self) -> None:
+        """From now on a job that sleeps does not wake up by itself."""
+        self._naps = 0
+
+    def wake_job(self, times: int = 1) -> None:
+        """Let the job sleep so many times more, and hold it again."""
+        self.run(lambda: setattr(self, "_naps", (self._naps or 0) + times))
+
+    def run_job(self) -> Future[None]:
+        """Run the job that was created last as the scheduler does: beside the pages, and committing by itself."""
+        code = self.jobs.pop()
+
+        def work() -> None:
+            self.session.apex.context = {}
+            self.session.machine.block(code)
+            self.commit()
+
+        return self.submit(work)
+
+    def _sleep(self, seconds: Value) -> None:
+        """DBMS_SESSION.SLEEP: while one session sleeps, the others work. A real one would have a context of its own."""
+        apex = self.session.apex
+        kept = apex.context, apex.items, self._identifier
+        self.commit()
+        while self._naps == 0:
+            task = self._tasks.get()
+            if task is None:
+                raise NotInSandboxError("the instance was closed while a job slept")
+            task()
+        self._naps = None if self._naps is None else self._naps - 1
+        apex.context, apex.items, self._identifier = kept
 
     def close(self) -> None:
         """Close what is open; a request that a package left open fails the test."""
         open_requests = list(self.session.http.open)
         self.run(self.session.machine.database.close)
-        self._pool.shutdown()
+        self._tasks.put(None)
+        self._thread.join(10)
         assert open_requests == [], "a request was left open (ORA-29270 after five of them)"
 
     # --- in the thread of the database
@@ -84,7 +146,7 @@ class Database:
     def plsql(self, code: str) -> dict[str, str | None]:
         """Run a block with items as bind variables; gives those that it names, as they are afterwards."""
         text = code if re.match(r"\s*(declare|begin)\b", code, re.IGNORECASE) else f"begin\n{code}\nend;"
-        names = sorted({name.lower() for name in _BIND.findall(_without_strings(text))})
+        names = sorted(set(_BIND.findall(_without_strings(text))))
         given = {name: self.item(name.upper()) for name in names}
         after = self.session.machine.block(text, **given)
         return {name.upper(): text_of(value) for name, value in after.items()}

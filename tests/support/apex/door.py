@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx
 
 from apex_rtm import demo
-from tests.support.apex.database import ApexSession, Database
+from tests.db.sandbox.values import OracleError
+from tests.support.apex.database import ApexSession, Database, message_of
 from tests.support.apex.instance import Instance, RefusedError
 from tests.support.apex.markup import Frame, text_of
 from tests.support.apex.page import Page
@@ -82,9 +83,11 @@ class Apex:
         """Put pages into the application."""
         self.instance.pages.update({page.number: page for page in pages})
 
-    def login(self, user: str) -> int:
+    def login(self, user: str, **application_items: str) -> int:
         """A new APEX session of ``user``; gives its number."""
-        return self.instance.login(user)
+        number = self.instance.login(user)
+        self.instance.sessions[number].items.update(application_items)
+        return number
 
     def link(self, page: int, session: int, **items: str) -> str:
         """The address of a page, with items as in ``f?p=``."""
@@ -109,6 +112,20 @@ class Apex:
             self.database.session.apex.context = {}
             self.database.session.machine.block(code)
             self.database.commit()
+
+        self.database.run(work)
+
+    def drain(self, *, at_once: bool = False) -> None:
+        """Run the job of the outbox, ``at_once`` even while it waits after a failure."""
+
+        def work() -> None:
+            session = self.database.session
+            if at_once:
+                past = "2000-01-01T00:00:00.000000+00:00"
+                session.machine.database.change("update rtm_outbox_drain set resume_at = ?", past)
+                session.machine.database.change("update rtm_outbox set next_attempt_at = ?", past)
+                session.commit()
+            session.call("rtm_job.drain", p_run_s=0)
 
         self.database.run(work)
 
@@ -173,7 +190,10 @@ class Apex:
             )
 
         self.instance.set_items(page, caller, items)
-        text = self.instance.render(page, caller, frame)
+        try:
+            text = self.instance.render(page, caller, frame)
+        except OracleError as error:
+            return error_page(message_of(error))
         headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": self.policy(nonces[0])}
         return 200, headers, text.encode()
 
@@ -185,8 +205,7 @@ class Apex:
             return 200, {"Content-Type": "application/json"}, content
         success, error = self.instance.accept(form)
         if error:
-            text = f'<link rel="icon" href="data:,"><p id=error>{text_of(error)}</p>'
-            return 200, {"Content-Type": "text/html; charset=utf-8"}, text.encode()
+            return error_page(error)
         caller = self.instance.session(form["p_instance"])
         return self.page(self.instance.pages[int(form["p_flow_step_id"])], caller, {}, success)
 
@@ -207,7 +226,7 @@ class Apex:
                 try:
                     status, headers, content = make()
                 except RefusedError as error:
-                    status, headers, content = 403, {}, text_of(str(error)).encode()
+                    status, headers, content = 403, *error_page(str(error))[1:]
                 self.send_response(status)
                 for name, value in {
                     **headers,
@@ -222,6 +241,12 @@ class Apex:
                 """Say nothing."""
 
         return Handler
+
+
+def error_page(message: str) -> tuple[int, dict[str, str], bytes]:
+    """What APEX shows instead of a page."""
+    text = f'<link rel="icon" href="data:,"><p id="error">{text_of(message)}</p>'
+    return 200, {"Content-Type": "text/html; charset=utf-8"}, text.encode()
 
 
 def _is(wanted: int | None, answer: httpx.Response) -> bool:

@@ -40,6 +40,13 @@
     apex.region.create(node.id, { refresh: () => refreshReport(node) });
   }
 
+  for (const list of document.querySelectorAll('select[data-redirect]')) {
+    list.addEventListener('change', () => {
+      const { APP_ID, APP_PAGE_ID, APP_SESSION } = apex.env;
+      self.location.href = `/ords/f?p=${APP_ID}:${APP_PAGE_ID}:${APP_SESSION}:::::${list.id}:${list.value}`;
+    });
+  }
+
   // Enter in the only text field of a form would submit it; in APEX it does not.
   document.getElementById('wwvFlowForm').addEventListener('submit', (event) => event.preventDefault());
 

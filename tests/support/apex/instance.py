@@ -43,6 +43,7 @@ class Call:
 
     page: Page
     handler: Handler
+    name: str
 
 
 @dataclass(slots=True)
@@ -91,6 +92,9 @@ class Instance:
 
         def work() -> str:
             self.database.enter(caller, self.app_id, page.number)
+            for process in page.processes:
+                if process.point == "Before Header":
+                    self._process(caller, process)
             rendered = {
                 (number, place): self._render_action(page, number, place, action)
                 for number, dynamic_action in enumerate(page.dynamic_actions)
@@ -113,6 +117,8 @@ class Instance:
         """
         for name, value in values.items():
             item = page.item(name)
+            if item is None and name in caller.items:
+                raise RefusedError(f"Session state protection violation: {name}.")  # an application item
             if item is None or item.type == "Display Only":
                 continue
             if item.is_protected and value != self._value(item, caller):
@@ -130,7 +136,9 @@ class Instance:
         for region in page.regions:
             identifier = ""
             if region.type == "Classic Report":
-                identifier = self._identifier(page, ("region", region.static_id), self._region_call(region))
+                identifier = self._identifier(
+                    page, ("region", region.static_id), self._region_call(region), region.title
+                )
             found.append(region_html(region, self._content(region), identifier))
         return found
 
@@ -163,16 +171,17 @@ class Instance:
 
     def _render_action(self, page: Page, number: int, place: int, action: Action) -> Rendered:
         plugin = self._plugin(action.type)
-        key = ("action", number, place)
+        key, name = ("action", number, place), page.dynamic_actions[number].name
         if action.type == JAVASCRIPT:
             return Rendered(f"function(){{\n{action.code}\n}}")
         if action.type == SERVER_CODE:
             items = action.settings.get("Items to Submit", "").replace(" ", "")
-            return Rendered(_NATIVE[SERVER_CODE], self._identifier(page, key, self._code_call(action)), (items,))
+            identifier = self._identifier(page, key, self._code_call(action), name)
+            return Rendered(_NATIVE[SERVER_CODE], identifier, (items,))
         if plugin is None:
             return Rendered(_NATIVE[action.type])
         assert not action.waits_for_result or "WAIT_FOR_RESULT" in plugin.standard_attributes
-        identifier = self._identifier(page, key, self._plugin_call(page, plugin, action))
+        identifier = self._identifier(page, key, self._plugin_call(page, plugin, action), name)
         result = self.database.callback(plugin.functions["render"], identifier, **self._records(page, plugin, action))
         function, on_load = str(result.fields["javascript_function"]), "ONLOAD" in plugin.standard_attributes
         return Rendered(function, result.fields["ajax_identifier"], fires_on_load=on_load)
@@ -193,10 +202,10 @@ class Instance:
 
     # --- AJAX
 
-    def _identifier(self, page: Page, key: tuple[object, ...], handler: Handler) -> str:
+    def _identifier(self, page: Page, key: tuple[object, ...], handler: Handler, name: str) -> str:
         full_key = (page.number, *key)
         identifier = self.identifiers.setdefault(full_key, secrets.token_urlsafe(24))
-        self.calls[identifier] = Call(page, handler)
+        self.calls[identifier] = Call(page, handler, name)
         return identifier
 
     def ajax(self, form: dict[str, str]) -> dict[str, Any]:
@@ -237,11 +246,14 @@ class Instance:
         returned = [name.strip() for name in action.settings.get("Items to Return", "").split(",") if name.strip()]
 
         def handler(caller: ApexSession, _form: dict[str, str]) -> dict[str, Any]:
-            after = self.database.plsql(action.code)
-            caller.items.update({name: value or "" for name, value in after.items() if name in returned})
+            self._keep(caller, self.database.plsql(action.code))
             return {"items": [{"name": name, "value": caller.items.get(name, "")} for name in returned]}
 
         return handler
+
+    def _keep(self, caller: ApexSession, after: dict[str, str | None]) -> None:
+        """Put what a block left in its bind variables into session state."""
+        caller.items.update({name: value or "" for name, value in after.items() if re.match(r"P\d", name)})
 
     def _region_call(self, region: Region) -> Handler:
         return lambda _caller, _form: {"html": self._content(region)}
@@ -256,7 +268,9 @@ class Instance:
             self.database.enter(caller, self.app_id, page.number)
             self.set_items(page, caller, {name: value for name, value in form.items() if page.item(name)})
             try:
-                messages = [self._process(caller, process) for process in page.processes]
+                messages = [
+                    self._process(caller, process) for process in page.processes if process.point == "Processing"
+                ]
                 self.database.commit()
             except OracleError as error:
                 self.database.rollback()
@@ -269,8 +283,7 @@ class Instance:
         plugin = self._plugin(process.type)
         if plugin is None:
             assert process.type == EXECUTE_CODE, process.type
-            after = self.database.plsql(process.code)
-            caller.items.update({name: value or "" for name, value in after.items() if name.startswith("P")})
+            self._keep(caller, self.database.plsql(process.code))
             return process.success_message
         fields = self._filled(plugin.values(process.settings)) | {"success_message": process.success_message}
         records = {

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from tests.support.apex.page import REFRESH, SERVER_CODE, Action, Button, DynamicAction, Item, Page, Region
 
-_EVENTS = {"Page Load": "ready", "Click": "click", "Change": "change", "Key Release": "keyup"}
+_EVENTS = {
+    "Page Load": "ready", "Click": "click", "Change": "change", "Key Release": "keyup",
+    "After Refresh": "apexafterrefresh",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ def item_html(item: Item, value: str) -> str:
             f'<option value="{text_of(choice)}"{" selected" if choice == value else ""}>{text_of(choice)}</option>'
             for choice in item.choices
         )
-        return f'<div class="t-Form-field">{label}<select id="{name}" name="{name}">{options}</select></div>'
+        redirects = " data-redirect" if item.redirects else ""
+        return f'<div class="t-Form-field">{label}<select id="{name}" name="{name}"{redirects}>{options}</select></div>'
     if item.type == "Textarea":
         return f'<div class="t-Form-field">{label}<textarea id="{name}" name="{name}">{shown}</textarea></div>'
     field = f'<input type="text" id="{name}" name="{name}" value="{shown}" autocomplete="off">'
@@ -99,7 +103,8 @@ def _trigger(action: DynamicAction, plugin_events: dict[str, str]) -> tuple[str,
     if action.javascript_expression:
         assert action.javascript_expression == "document", "APEX would run it; this page knows only document"
         return event, "document"
-    names = [action.button] if action.button else [name.strip() for name in action.items.split(",")]
+    single = action.button or action.region
+    names = [single] if single else [name.strip() for name in action.items.split(",")]
     assert all(names), f"{action.name}: no triggering element"
     return event, ",".join(f"#{name}" for name in names)
 

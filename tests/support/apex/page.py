@@ -17,7 +17,8 @@ EXECUTE_CODE = "Execute Code"
 
 @dataclass(slots=True)
 class Item:
-    """A page item; ``default`` is shown while session state has no value. ``is_protected``: no user may set it."""
+    """A page item; ``default`` is shown while session state has no value. ``is_protected``: no browser
+    may set it. ``redirects``: a choice opens the page anew with it."""
 
     name: str
     type: str = "Text Field"
@@ -25,6 +26,7 @@ class Item:
     default: str = ""
     choices: tuple[str, ...] = ()
     is_protected: bool = False
+    redirects: bool = False
 
 
 @dataclass(slots=True)
@@ -68,18 +70,20 @@ class DynamicAction:
     custom_event: str = ""
     button: str = ""
     items: str = ""
+    region: str = ""
     javascript_expression: str = ""
 
 
 @dataclass(slots=True)
 class Process:
-    """A process that runs when the page is submitted: EXECUTE_CODE or the plug-in's display name."""
+    """A process: EXECUTE_CODE or a plug-in; ``point`` is "Before Header" or "Processing", which is a submit."""
 
     name: str
     type: str
     settings: dict[str, str] = field(default_factory=dict)
     code: str = ""
     success_message: str = ""
+    point: str = "Processing"
 
 
 @dataclass(slots=True)

@@ -130,7 +130,7 @@ def import_plugin(path: Path) -> ImportedPlugin:
         display_name=export.text(call, "p_display_name"),
         kind=export.text(call, "p_plugin_type"),
         functions={name: function for name, function in functions.items() if function},
-        scripts=tuple(url.removeprefix("#PLUGIN_FILES#") for url in urls),
+        scripts=tuple(url.removeprefix("#PLUGIN_FILES#").replace("#MIN#", ".min") for url in urls),
         files=embedded_files(path),
         attributes=tuple(_attribute(export, item) for item in export.attributes),
         standard_attributes=frozenset(filter(None, export.text(call, "p_standard_attributes").split(":"))),
