@@ -15,7 +15,7 @@ from apex_rtm.clock import Clock, SystemClock
 from apex_rtm.counts import Counts
 from apex_rtm.edge.burst import write_burst
 from apex_rtm.edge.guard import Proxies
-from apex_rtm.edge.http import Api, make_app
+from apex_rtm.edge.http import Api, make_app, make_doors
 from apex_rtm.edge.intake import Intake
 from apex_rtm.edge.meter import watch_lag
 from apex_rtm.edge.tls import Certificates, TlsDoor
@@ -115,6 +115,7 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
     if outbox is not None or settings.oracle_dsn is not None:
         relay = make_relay_thread(settings, publisher, clock, outbox)
     pages = extra_routes(settings, api, quota, intake, None if relay is None else relay.counts)
+    intake.doors = make_doors(api)
     app = make_app(api, extra_routes=pages)
     config = Config(
         app,

@@ -89,3 +89,10 @@ class Counts:
 
     paused: set[Waiting] = field(default_factory=set)
     """Connections whose peer reads more slowly than it is written to: few, so that a scrape may look at each."""
+
+    def time_request(self, route: str, seconds: float) -> None:
+        """Add the duration of a request; `route` is a template, never what a client typed."""
+        times = self.request_times.get(route)
+        if times is None:
+            times = self.request_times[route] = Tally()
+        times.observe(seconds)

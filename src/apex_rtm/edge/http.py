@@ -20,6 +20,7 @@ from apex_rtm.authorize import Authorizer
 from apex_rtm.channels import check_channel
 from apex_rtm.clock import Clock
 from apex_rtm.counts import Counts
+from apex_rtm.edge.exchange import Doors
 from apex_rtm.edge.guard import check_open_mode
 from apex_rtm.edge.meter import Meter
 from apex_rtm.edge.openapi import describe_api
@@ -78,13 +79,20 @@ class Api:
 
     async def broadcast(self, request: Request) -> Response:
         """POST /api/broadcast."""
-        body = await self._body(request)
-        return _json({"ok": True, **_result(await self.publisher.publish(body))})
+        return _ready_json(await self.publish(await self._body(request)))
+
+    async def publish(self, body: bytes) -> bytes:
+        """Publish the one message that `body` is; return the answer. Raises Refused, Unavailable."""
+        return _encode({"ok": True, **_result(await self.publisher.publish(body))})
 
     async def broadcast_batch(self, request: Request) -> Response:
         """POST /api/broadcast/batch."""
-        results = await self.publisher.publish_batch(await self._body(request))
-        return _json({"ok": True, "results": [_batch_result(result) for result in results]})
+        return _ready_json(await self.publish_batch(await self._body(request)))
+
+    async def publish_batch(self, body: bytes) -> bytes:
+        """Publish many messages; return the answer. Raises Refused."""
+        results = await self.publisher.publish_batch(body)
+        return _encode({"ok": True, "results": [_batch_result(result) for result in results]})
 
     # ── rights ──
 
@@ -187,6 +195,25 @@ def make_app(api: Api, *, extra_routes: Sequence[BaseRoute] = ()) -> ASGIApp:
     return Meter(OpenModeGuard(app, counts) if api.authorizer.is_open else app, counts, routes)
 
 
+def make_doors(api: Api) -> Doors:
+    """The publishing routes once more, without ASGI; see `Exchange`. Whatever is unusual about a request goes there."""
+    authorizer = api.authorizer
+
+    def admit_local(headers: Sequence[tuple[bytes, bytes]]) -> None:
+        check_open_mode([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+
+    def admit_key(headers: Sequence[tuple[bytes, bytes]]) -> None:
+        authorizer.check_key(_offered_key(headers))
+
+    return Doors(
+        {b"/api/broadcast": api.publish, b"/api/broadcast/batch": api.publish_batch},
+        admit_local if authorizer.is_open else admit_key,
+        api.hub.counts,
+        api.max_body_bytes,
+        api.body_timeout_s,
+    )
+
+
 class OpenModeGuard:
     """Stands in front of every route in open mode. See `check_open_mode` for the attacks."""
 
@@ -225,10 +252,15 @@ def require_key(authorizer: Authorizer) -> Callable[[Handler], Handler]:
 
 def key_of(request: Request) -> str | None:
     """The key of a request, from either header."""
-    key = request.headers.get("x-api-key")
+    return _offered_key(request.headers.raw)
+
+
+def _offered_key(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    first = dict(reversed(headers))  # as everywhere else: of a header that is there twice, the first one counts
+    key = first.get(b"x-api-key")
     if key is not None:
-        return key
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        return key.decode("latin-1")
+    scheme, _, credentials = first.get(b"authorization", b"").decode("latin-1").partition(" ")
     return credentials.strip() if scheme.lower() == "bearer" else None
 
 
@@ -287,6 +319,10 @@ def _batch_result(result: Published | RtmError) -> dict[str, Any]:
     if isinstance(result, RtmError):
         return {"ok": False, "code": result.code, "message": result.message}
     return {"ok": True, **_result(result)}
+
+
+def _ready_json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
 
 
 def _json(body: Any, status: int = 200) -> Response:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
+
+from apex_rtm.edge.exchange import Doors, Exchange
 
 # After this time a kept connection that was not used is closed when the server stops. A proxy uses the busy ones of its
 # pool again and again: in this time each of them has a request, whose answer says that it is the last.
@@ -26,6 +30,7 @@ class Intake:
     max_headers: int
     max_http_connections: int
     header_timeout_s: float
+    doors: Doors | None = None
     sockets: int = 0
     waiting: dict[IntakeProtocol, None] = field(default_factory=dict)
 
@@ -38,6 +43,11 @@ class Intake:
 
 def _has_body(headers: list[tuple[bytes, bytes]]) -> bool:
     return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
+
+
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}  # fmt: skip
 
 
 class _HeadersTooLarge(Exception):
@@ -121,9 +131,74 @@ class IntakeProtocol(HttpToolsProtocol):
         self._in_headers = False
         self._unparsed_bytes = 0
         self._stop_waiting()
-        super().on_headers_complete()
+        doors = self._intake.doors
+        if doors is not None and self.url in doors.by_path and self._is_plain_post():
+            self._open_exchange(doors)
+        else:
+            super().on_headers_complete()
         if self._is_last:
             self._say_last()
+
+    def _is_plain_post(self) -> bool:
+        parser = self.parser
+        return (
+            parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and not self.expect_100_continue
+            and not parser.should_upgrade()
+        )
+
+    def _open_exchange(self, doors: Doors) -> None:
+        before = self.cycle
+        keep_alive = self.parser.should_keep_alive() and not self._is_last
+        exchange = Exchange(doors, self.url, self.headers, self, keep_alive=keep_alive)
+        self.cycle = cast(RequestResponseCycle, exchange)
+        if before is None or before.response_complete:
+            exchange.start()
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if isinstance(cycle, Exchange):
+            cycle.start()
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    # ── what an exchange asks for ──
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work`; uvicorn waits for it before it stops."""
+        task = self.loop.create_task(work)
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def go_on_reading(self) -> None:
+        """The body may be longer than uvicorn reads by itself."""
+        self.flow.resume_reading()
+
+    def answer(self, status: int, body: bytes, *, keep_alive: bool) -> None:
+        """Write a JSON response, then go on with the next request."""
+        if self.transport.is_closing():
+            return
+        common = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
+        end = b"" if keep_alive else b"connection: close\r\n"
+        self.transport.write(
+            b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n%b"
+            % (_STATUS_LINES[status], common, len(body), end, body)
+        )
+        self.server_state.total_requests += 1
+        if not keep_alive:
+            self.transport.close()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            # Not at once: thousands of requests in one packet that are all refused would be a recursion of that depth.
+            self.loop.call_soon(self._start_asgi_task, *self.pipeline.pop())
+        elif not self._in_headers:
+            self._wait(self.timeout_keep_alive)
+
+    # ── the parser goes on ──
 
     def on_body(self, body: bytes) -> None:
         """The body goes on; its size is counted by whoever reads it."""
@@ -158,7 +233,7 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def _say_last(self) -> None:
         self.cycle.keep_alive = False
-        if not self.cycle.response_started:
+        if not isinstance(self.cycle, Exchange) and not self.cycle.response_started:
             # uvicorn repeats it in the answer.
             self.cycle.scope["headers"] = [*self.cycle.scope["headers"], CLOSE_HEADER]
 

@@ -45,10 +45,7 @@ class Meter:
         finally:
             name = self._names.get(scope["endpoint"], OTHER) if "endpoint" in scope else OTHER
             self._counts.requests[name, f"{status // 100}xx"] += 1
-            times = self._counts.request_times.get(name)
-            if times is None:
-                times = self._counts.request_times[name] = Tally()
-            times.observe(perf_counter() - began)
+            self._counts.time_request(name, perf_counter() - began)
 
 
 async def watch_lag(lag: Tally, clock: Clock) -> None:
