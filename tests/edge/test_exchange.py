@@ -159,7 +159,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     protocol, transport = knock(door)
 
     protocol.data_received(post(b"hello")[:-1])
-    await until(lambda: transport.is_closing())
+    await until(transport.is_closing)
 
     ((status, body, goes_on),) = answers(transport)
     assert (status, body["code"], goes_on) == (408, "timeout", False)
