@@ -6,7 +6,7 @@
   'use strict';
 
   const rtm = (root.rtm = root.rtm || /** @type {any} */ ({}));
-  if (Object.keys(rtm).includes('_act')) return; // two plug-ins on a page both bring this file
+  if (Object.keys(rtm).includes('listener')) return; // two plug-ins on a page both bring this file
 
   const REFRESH_INTERVAL_MS = 1000;
   const REFRESH_SPREAD_MS = 500;

@@ -117,13 +117,15 @@
     const key = JSON.stringify([url, channel, eventName, settings.id || ajaxIdentifier || action.action.name]);
     const running = listening.get(key);
     if (running && running.state !== 'closed') return;
-    const { APP_ID, APP_PAGE_ID, APP_SESSION } = root.apex.env;
+    const { APP_ID, APP_PAGE_ID, APP_SESSION, APP_USER } = root.apex.env;
     try {
       const connection = rtm.connect({
         url,
         token,
         getToken: token && ajaxIdentifier ? tokenFrom(ajaxIdentifier) : undefined,
         scope: [APP_ID, APP_PAGE_ID, APP_SESSION].join(':'),
+        session: [APP_USER, APP_SESSION].join(':'),
+        share: settings.share,
       });
       tellStates(connection);
       connection.subscribe(channel, callbacksFor(settings));

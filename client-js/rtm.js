@@ -1,6 +1,7 @@
 /*
  * rtm.js: the connection between a page and the apex-rtm server. One global, `rtm`; no dependency. MIT License.
- * Load subscriptions.js too. api.d.ts says what both offer to a page, docs/protocol.md what they say to the server.
+ * Load subscriptions.js and tokens.js before it; with replay.js, mux.js and tabs.js too, tabs share a socket.
+ * api.d.ts says what it offers to a page, docs/protocol.md what it says to the server.
  */
 (function (/** @type {Window & typeof globalThis} */ root) {
   'use strict';
@@ -17,6 +18,8 @@
   const PING_INTERVAL_MS = 25000; // until the server names its own
   const PONG_TIMEOUT_MS = 10000;
   const PROBE_TIMEOUT_MS = 5000;
+  const TICK_MS = 5000;
+  const SLEPT_MS = 10000; // less than that is a busy page
   const DRAIN_MS = 5000; // until the server names its own
   const SAVE_DELAY_MS = 1000;
 
@@ -25,44 +28,23 @@
   /** @type {Set<(frame: RtmFrame) => void>} */
   const tracers = new Set();
 
-  /**
-   * Reads what a token says of its owner and rights. The server alone judges whether it is true.
-   * @param {string | undefined} token @returns {{owner: string, grants: string[]}}
-   */
-  function claimsOf(token) {
-    try {
-      const body = root.atob(String(String(token).split('.')[1]).replace(/-/g, '+').replace(/_/g, '/'));
-      const claims = JSON.parse(new TextDecoder().decode(Uint8Array.from(body, (c) => c.charCodeAt(0))));
-      const grants = ['user:' + claims.sub].concat(claims.channels || []);
-      return { owner: JSON.stringify([claims.sub, claims.sid]), grants };
-    } catch {
-      return { owner: '', grants: [] };
-    }
-  }
-
-  /** @param {string[]} wide @param {string[]} narrow */
-  function covers(wide, narrow) {
-    const isCovered = (/** @type {string} */ name) => wide.some((grant) => rtm._parts.takes(grant, name, ''));
-    return narrow.length > 0 && narrow.every(isCovered);
-  }
-
   /** @implements {RtmConnection} */
   class Connection {
-    /** @param {string} url @param {RtmOptions} options */
-    constructor(url, options) {
-      const { owner, grants } = claimsOf(options.token);
+    /** @param {string} url @param {RtmOptions} options @param {RtmTabs | undefined} tabs */
+    constructor(url, options, tabs) {
+      const { owner, grants } = rtm._parts.claimsOf(options.token);
       const scope = options.scope || (root.location || {}).pathname;
       this.url = url;
       this.owner = owner;
       this.state = /** @type {RtmState} */ ('disconnected');
       this.user = /** @type {string | null} */ (null);
       this.grants = /** @type {readonly string[]} */ ([]);
-      this._token = options.token;
-      this._getToken = options.getToken;
-      this._needsToken = !options.token && Boolean(options.getToken);
+      this._wallet = new rtm._parts.Wallet(options);
+      this._tabs = tabs;
+      this._isAlone = false; // sent away by the socket that tabs share
       this._stateListeners = /** @type {Set<(change: RtmStateChange) => void>} */ (new Set());
       this._timers = /** @type {Map<string, number>} */ (new Map());
-      this._socket = /** @type {WebSocket | null} */ (null);
+      this._socket = /** @type {RtmSocket | null} */ (null);
       this._life = 0; // counts sockets: a callback that remembers an older number comes from a dead one
       this._attempt = 0;
       this._lastId = 0;
@@ -102,21 +84,32 @@
       if (previous !== state) rtm._parts.tell(this._stateListeners, { state, previous, code, reason, retryInMs });
     }
 
+    get role() {
+      return (this._socket && this._socket.role) || 'alone';
+    }
+
+    /** The latest messages, oldest first. */
+    get recent() {
+      return this._subscriptions.recent;
+    }
+
+    get feeds() {
+      return this._subscriptions.feeds;
+    }
+
+    /** @param {RtmPublication} publication */
+    replay(publication) {
+      this._subscriptions.replay(publication);
+    }
+
     /**
-     * Takes over the wider of two tokens of one owner. False when each grants what the other does not: then one
-     * connection cannot serve both.
+     * Serves one listener more. False when its token finds no room.
      * @param {RtmOptions} options
      */
-    _adopt({ token, getToken }) {
-      const mine = claimsOf(this._token).grants;
-      const theirs = claimsOf(token).grants;
-      const isWider = Boolean(token) && token !== this._token && !covers(mine, theirs);
-      if (isWider && !covers(theirs, mine)) return false;
-      this._getToken = (isWider && getToken) || this._getToken || getToken;
-      if (!isWider) return true;
-      this._token = token;
-      if (this.state === 'connected') this._say({ type: 'refresh', token });
-      return true;
+    _adopt(options) {
+      const isNew = this._wallet.add(options);
+      if (isNew && this.state === 'connected') this._say({ type: 'refresh', ...this._wallet.credentials });
+      return isNew !== null;
     }
 
     // ---- open, lose, come back ----
@@ -127,8 +120,8 @@
       this._timer('attempt', ATTEMPT_TIMEOUT_MS, () => this._lost(0, 'no answer'));
       this._setState('connecting', 0, '', null);
       if (life !== this._life) return; // a listener has closed the connection
-      if (!this._needsToken) return this._dial(life);
-      this._fetchToken().then(
+      if (!this._wallet.isShort) return this._dial(life);
+      this._wallet.renew().then(
         () => life === this._life && this._dial(life),
         (error) => life === this._life && this._lost(0, 'no token: ' + error),
       );
@@ -136,13 +129,16 @@
 
     /** @param {number} life */
     _dial(life) {
+      /** @type {RtmSocket} */
       let socket;
+      const tabs = this._isAlone ? undefined : this._tabs;
       try {
-        socket = this._socket = new root.WebSocket(this.url, 'rtm.v1');
+        socket = tabs ? tabs.socket() : /** @type {any} */ (new root.WebSocket(this.url, 'rtm.v1'));
       } catch (error) {
         return this._stop(0, String(error)); // ws: from an https: page, a forbidden port: the next attempt fails too
       }
-      socket.onopen = () => life === this._life && this._say({ type: 'connect', token: this._token });
+      this._socket = socket;
+      socket.onopen = () => life === this._life && this._say({ type: 'connect', ...this._wallet.credentials });
       socket.onmessage = ({ data }) => life === this._life && this._receive(String(data));
       socket.onclose = ({ code, reason }) => life === this._life && this._lost(code, reason);
     }
@@ -162,9 +158,11 @@
      * @param {number} code @param {string} reason
      */
     _lost(code, reason) {
-      if ((code >= 4500 && code < 5000) || (code === 4001 && !this._getToken)) return this._stop(code, reason);
+      if (code >= 4500 && code < 5000) return this._stop(code, reason);
+      this._isAlone = !code && reason === 'alone';
+      if (!code && (reason === 'moved' || reason === 'alone')) return this._open(); // no outage: others go on
+      if (code === 4001 && !this._wallet.end()) return this._stop(code, reason);
       this._drop();
-      if (code === 4001) this._needsToken = true;
       if (code === 4005 || code === 4006) this._attempt = Math.max(this._attempt, LATER_ATTEMPT);
       const delayMs = code === 1012 ? Math.random() * this._drainMs : this._backoffMs();
       if (!this._isSuspended) this._timer('retry', delayMs, () => this._open());
@@ -183,7 +181,7 @@
     _backoffMs() {
       const bound = BACKOFF_MIN_MS * Math.pow(2, Math.min(this._attempt, 20));
       this._attempt += 1;
-      return Math.random() * Math.min(bound, this._needsToken ? TOKEN_BACKOFF_MAX_MS : BACKOFF_MAX_MS);
+      return Math.random() * Math.min(bound, this._wallet.isShort ? TOKEN_BACKOFF_MAX_MS : BACKOFF_MAX_MS);
     }
 
     // ---- stay alive ----
@@ -208,6 +206,17 @@
       this._watch(timeoutMs);
     }
 
+    /**
+     * Timers stand still while a laptop sleeps, and a socket may die without a word: a look at the clock tells.
+     * @param {number} lookedAt
+     */
+    _tick(lookedAt) {
+      this._timer('tick', TICK_MS, () => {
+        if (Date.now() - lookedAt > TICK_MS + SLEPT_MS) this._probe(PROBE_TIMEOUT_MS);
+        this._tick(Date.now());
+      });
+    }
+
     /** The page woke up or the network changed: waiting has no point, and what looks alive may be dead. */
     _nudge() {
       if (this.state === 'disconnected') this._open();
@@ -215,7 +224,8 @@
     }
 
     /**
-     * A page in the back/forward cache may not hold a socket, and one that is unloaded needs none.
+     * A page in the back/forward cache may not hold a socket, one that is unloaded needs none, and one that is frozen
+     * would let it overflow.
      * @param {boolean} isAway
      */
     _suspend(isAway) {
@@ -226,19 +236,19 @@
       this._open();
     }
 
-    /** Fetches a new token before the present one ends. If that fails, 4001 follows and asks again. */
-    _renew() {
+    /**
+     * Fetches new tokens for those that end by `time`, in seconds since 1970, and for those that were not to be had
+     * before. If that fails, 4001 follows and asks again.
+     * @param {number} [time]
+     */
+    _renew(time) {
       const life = this._life;
-      const refresh = () => life === this._life && this._say({ type: 'refresh', token: this._token });
-      if (this._getToken) this._fetchToken().then(refresh, () => undefined);
-    }
-
-    _fetchToken() {
-      return Promise.resolve().then(this._getToken).then((token) => {
-        if (!token) throw new TypeError('getToken gave none');
-        this._token = token;
-        this._needsToken = false;
-      });
+      const refresh = (/** @type {boolean} */ isAny) => {
+        if (life !== this._life) return;
+        if (isAny) this._say({ type: 'refresh', ...this._wallet.credentials });
+        if (this._wallet.isShort) this._timer('renew', this._backoffMs(), () => this._renew());
+      };
+      this._wallet.renew(time).then(refresh, () => undefined);
     }
 
     /** @param {string} name one timer of each name runs @param {number} delayMs @param {() => void} action */
@@ -255,7 +265,7 @@
       const id = (this._lastId += 1);
       if (!this._socket || this._socket.readyState !== 1) return id;
       this._socket.send(JSON.stringify({ ...command, id }));
-      this._trace('out', JSON.stringify({ ...command, id, token: command.token && '…' }));
+      this._trace('out', JSON.stringify({ ...command, id, ...hidden(command) }));
       return id;
     }
 
@@ -271,7 +281,7 @@
       const frame = JSON.parse(text);
       if (frame.type === 'connected') this._begin(frame);
       else if (frame.type === 'refreshed') this._grant(frame.channels);
-      else if (frame.type === 'expiring') this._renew();
+      else if (frame.type === 'expiring') this._renew(frame.expiresAt);
       else if (frame.type === 'draining') this._drainMs = frame.reconnectWithinMs;
       else this._subscriptions.hear(frame); // which passes over what a newer server may say
       if (!this._timers.has('save')) this._timer('save', SAVE_DELAY_MS, () => this._subscriptions.save());
@@ -284,6 +294,8 @@
       this._drainMs = DRAIN_MS;
       this._timer('attempt', STABLE_MS, () => void (this._attempt = 0));
       this._watch(this._pingIntervalMs);
+      this._tick(Date.now());
+      if (this._wallet.isShort) this._renew();
       this.grants = channels; // a listener of the state may read it
       this._setState('connected', 0, '', null);
       this._grant(channels);
@@ -297,17 +309,29 @@
     }
   }
 
+  /** Nobody who looks over a shoulder at the frames gets a token. @param {Record<string, any>} command */
+  function hidden({ token, tokens }) {
+    return { token: token && '…', tokens: tokens && tokens.map(() => '…') };
+  }
+
   rtm.connect = (options) => {
     const url = new URL(options.url, root.location && root.location.href);
     url.protocol = url.protocol.replace(/^http/, 'ws');
     url.hash = '';
     if (!/^wss?:$/.test(url.protocol)) throw new TypeError('not an address of a server: ' + options.url);
-    const { owner } = claimsOf(options.token);
+    const { claimsOf, tabsFor } = rtm._parts;
+    const { owner, session } = claimsOf(options.token);
+    // Without a session nobody can tell whose page the other one is.
+    const mayShare = tabsFor && rtm.share !== false && options.share !== false && (options.session || session);
+    const tabs = mayShare ? tabsFor(JSON.stringify([url.href, owner, options.session]), url.href) : undefined;
     const sameOwner = Array.from(pool).filter((one) => one.url === url.href && one.owner === owner);
-    const connection = sameOwner.find((one) => one._adopt(options)) || new Connection(url.href, options);
+    const mates = sameOwner.filter((one) => one._tabs === tabs);
+    const connection = mates.find((one) => one._adopt(options)) || new Connection(url.href, options, tabs);
     if (connection.state !== 'closed') pool.add(connection);
     return connection;
   };
+
+  Object.defineProperty(rtm, 'connections', { get: () => Array.from(pool) });
 
   rtm.trace = (listener) => {
     tracers.add(listener);
@@ -324,7 +348,8 @@
   on(root, 'beforeunload', (connection) => connection._subscriptions.leave());
   on(root, 'pagehide', (connection) => connection._suspend(true));
   on(root, 'pageshow', (connection) => connection._suspend(false));
-  on(document, 'resume', (connection) => connection._nudge());
+  on(document, 'freeze', (connection) => connection._suspend(true));
+  on(document, 'resume', (connection) => connection._suspend(false));
   on(document, 'visibilitychange', (connection) => {
     if (document.visibilityState === 'visible') connection._nudge();
     else connection._subscriptions.save(); // the last event that a mobile browser is sure to send

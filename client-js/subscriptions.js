@@ -6,11 +6,12 @@
   'use strict';
 
   const rtm = (root.rtm = root.rtm || /** @type {any} */ ({}));
-  if (Object.keys(rtm).includes('_parts')) return; // two plug-ins on a page both bring this file
+  if (Object.keys(rtm).includes('connect')) return; // two plug-ins on a page both bring this file
 
   const STORED_MAX_AGE_MS = 300000; // a page that was left longer ago has been rendered anew, with newer data
   const LEAVING_MS = 60000; // a page that is still here by then stays: the click was a download, or a mistake
   const MAX_SEEN = 1000; // channels remembered for one wildcard, which may meet millions
+  const MAX_RECENT = 50;
   const TEMPORARY = ['rate_limited', 'unavailable', 'internal', 'already_subscribed'];
 
   /**
@@ -135,6 +136,7 @@
       this._grants = /** @type {readonly string[]} */ ([]);
       this._user = /** @type {string | null} */ (null);
       this._leavesUntil = 0;
+      this.recent = /** @type {RtmRecent[]} */ ([]);
       this._stored = this._load();
     }
 
@@ -233,15 +235,38 @@
         (feed) => feed.state !== 'refused' && takes(feed.name, publication.channel, this._user),
       );
       for (const feed of takers) {
-        if (feed.note(publication, takers.length > 1)) feed.tell('onPublication', publication);
+        if (!feed.note(publication, takers.length > 1)) continue;
+        this._remember(publication);
+        feed.tell('onPublication', publication);
       }
+    }
+
+    /** @param {RtmPublication} publication */
+    _remember(publication) {
+      const last = this.recent[this.recent.length - 1];
+      if (last && last.publication === publication) return;
+      this.recent.push({ at: Date.now(), publication });
+      if (this.recent.length > MAX_RECENT) this.recent.shift();
+    }
+
+    /** Lets a message happen again, here only. @param {RtmPublication} publication */
+    replay(publication) {
+      for (const feed of Array.from(this._feeds.values())) {
+        if (takes(feed.name, publication.channel, this._user)) feed.tell('onPublication', publication);
+      }
+    }
+
+    /** What is asked of the server, and how far it got. */
+    get feeds() {
+      return Array.from(this._feeds.values(), ({ name, state, position }) => ({ name, state, position }));
     }
 
     /** @param {Feed} feed @param {any} frame */
     _answer(feed, frame) {
       feed.question = 0;
       if (frame.type === 'error') return this._refuse(feed, frame);
-      feed.begin({ epoch: frame.epoch, offset: frame.offset }, frame.recovered);
+      // `last` comes from another tab that listens already: how far its wildcard is.
+      feed.begin(frame.last || { epoch: frame.epoch, offset: frame.offset }, frame.recovered);
       if (frame.presence) feed.meet(frame.presence);
     }
 
@@ -316,5 +341,5 @@
     }
   }
 
-  rtm._parts = { Subscriptions, takes, tell };
+  rtm._parts = /** @type {any} */ ({ Subscriptions, takes, tell });
 })(typeof self === 'undefined' ? /** @type {any} */ (globalThis) : self);

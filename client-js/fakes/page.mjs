@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import { WebSocket } from 'ws';
 import { FakeClock } from './clock.mjs';
 
-const FILES = ['subscriptions.js', 'rtm.js', 'actions.js', 'listener.js', 'broadcast_da.js'];
+const PARTS = ['subscriptions.js', 'tokens.js', 'replay.js', 'mux.js', 'tabs.js'];
+const FILES = [...PARTS, 'rtm.js', 'actions.js', 'listener.js', 'broadcast_da.js'];
 const SOURCES = FILES.map((name) => readFileSync(new URL('../' + name, import.meta.url), 'utf8'));
 
 /** As in a browser, a socket that fails says so by its close event. */
@@ -33,8 +34,8 @@ export class FakeStorage {
 }
 
 export class Page {
-  /** @param {{storage?: object, path?: string, window?: object, WebSocket?: unknown}} [differences] */
-  constructor({ storage = new FakeStorage(), path = '/f', WebSocket: Socket = BrowserSocket, window = {} } = {}) {
+  /** @param {{storage?: object, path?: string, window?: object, WebSocket?: unknown, load?: string[]}} [differences] */
+  constructor({ storage = new FakeStorage(), path = '/f', WebSocket: Socket = BrowserSocket, window = {}, load } = {}) {
     this.clock = new FakeClock();
     this.storage = storage;
     this.errors = [];
@@ -51,11 +52,11 @@ export class Page {
       ...window,
     });
     this.connections = [];
-    this.load();
+    this.load(load);
   }
 
-  load() {
-    for (const source of SOURCES) new Function('self', source)(this.window);
+  load(sources = SOURCES) {
+    for (const source of sources) new Function('self', source)(this.window);
   }
 
   get rtm() {

@@ -137,9 +137,15 @@ test('the next token comes from whoever brought the wider one, or from anybody w
   assert.deepEqual(asked, ['first', 'first', 'first', 'wider', 'wider']);
 });
 
-test('tokens that each grant what the other does not get a connection each', async () => {
-  const first = await connected({ token: tokenOf('SCOTT', ['*']) });
-  assert.notEqual(page.connect({ url: server.url, token: tokenOf('SCOTT', ['user:KING']) }), first);
+test('tokens that each grant what the other does not are used together', async () => {
+  const tokens = [tokenOf('SCOTT', ['*']), tokenOf('SCOTT', ['user:KING'])];
+  const first = await connected({ token: tokens[0] });
+  assert.equal(page.connect({ url: server.url, token: tokens[1] }), first);
+  assert.deepEqual((await server.heard('refresh')).tokens, tokens);
+  server.cut();
+  await lost(first);
+  retry(first);
+  assert.deepEqual((await server.heard('connect', 2)).tokens, tokens);
   assert.notEqual(page.connect({ url: server.url, token: 'opaque' }), first);
 });
 

@@ -94,7 +94,7 @@ def test_plugin_events_are_declared() -> None:
     export = read_export(EXPORTS / LISTENER)
     names = {export.text(event, "p_name") for event in export.events}
 
-    assert names == {"rtm-message", "rtm-connected", "rtm-disconnected", "rtm-gap", "rtm-error"}
+    assert names == {"rtm-message", "rtm-connected", "rtm-disconnected", "rtm-gap", "rtm-error", "rtm-presence"}
 
 
 def test_display_names_survive_the_way_through_ascii() -> None:

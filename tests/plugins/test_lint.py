@@ -42,7 +42,7 @@ GAP = call_of(LISTENER, "create_plugin_event", "'rtm-gap'")
 PLUGIN = call_of(PROCESS, "create_plugin", "'RTM_BROADCAST_PROCESS'")
 FIRST_HEX = next(line for line in committed(ACTION).splitlines() if line.startswith("wwv_flow_imp.g_varchar2_table(1)"))
 LAST_HEX = [line for line in committed(ACTION).splitlines() if line.startswith("wwv_flow_imp.g_varchar2_table(")][-1]
-ALL_HEX = "\n".join(line for line in committed(ACTION).splitlines() if "g_varchar2_table(" in line and ":=" in line)
+ALL_HEX = committed(ACTION).split("empty_varchar2_table;\n")[1].partition("\nend;")[0]
 RESET = "wwv_flow_imp.g_varchar2_table := wwv_flow_imp.empty_varchar2_table;\n"
 STATIC = ",p_lov_type=>'STATIC'\n"
 ON_SHOW_OR_STOP = "'IN_LIST'\n,p_depending_on_expression=>'SHOW,STOP'"
@@ -129,16 +129,14 @@ PLANTS = [
     Plant("an event in upper case", "event", LISTENER, "'rtm-gap'", "'RTM-gap'"),
     Plant("an event twice", "event", LISTENER, "'rtm-gap'", "'rtm-message'"),
     # files
-    Plant("one name for two files", "file", LISTENER, "p_file_name=>'rtm.js'", "p_file_name=>'listener.js'"),
+    Plant("one name for two files", "file", LISTENER, "=>'rtm_panel.js'", "=>'rtm_listener.js'"),
     Plant("a file type that browsers refuse", "file", ACTION, "text/javascript", "text/plain"),
     Plant("a file that is not UTF-8", "file", ACTION, FIRST_HEX, FIRST_HEX.replace(":= '2F2A", ":= 'FF2A")),
     Plant("an empty file", "file", ACTION, ALL_HEX, ""),
-    Plant("a file loaded and not there", "file-url", LISTENER, "#PLUGIN_FILES#rtm.js", "#PLUGIN_FILES#rtm.min.js"),
-    Plant("a file there and not loaded", "file-url", LISTENER, "'#PLUGIN_FILES#rtm.js',\n", ""),
-    Plant("one file too many", "file-url", LISTENER, "'#PLUGIN_FILES#rtm", "'#PLUGIN_FILES#x.js',\n'#PLUGIN_FILES#rtm"),
-    Plant(
-        "a file from elsewhere", "file-url", LISTENER, "'#PLUGIN_FILES#rtm", "'//cdn.test/x.js',\n'#PLUGIN_FILES#rtm"
-    ),
+    Plant("a file loaded and not there", "file-url", LISTENER, "#rtm_listener#MIN#.js", "#rtm_client#MIN#.js"),
+    Plant("no small file", "file-url", LISTENER, "p_file_name=>'rtm_listener.min.js'", "p_file_name=>'rtm_l.min.js'"),
+    Plant("a file there and not loaded", "file-url", LISTENER, "=>'rtm_panel.js'", "=>'stray.js'"),
+    Plant("a file from elsewhere", "file-url", ACTION, "'#PLUGIN_FILES#rtm", "'//cdn.test/rtm"),
     Plant("files without a version", "files-version", ACTION, ",p_files_version=>", ",p_display_sequence=>"),
     Plant("a version without files", "files-version", PROCESS, ",p_api_version", ",p_files_version=>1\n,p_api_version"),
     Plant("the file before it stays in", "hex-reset", ACTION, RESET, ""),

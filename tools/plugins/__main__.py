@@ -9,7 +9,18 @@ from pathlib import Path
 from apex_rtm import __version__
 from tools.plugins.export import export_text
 from tools.plugins.lint import lint
-from tools.plugins.manifest import EXPORTS, ROOT, ManifestError, Plugin, read_plugins
+from tools.plugins.manifest import (
+    CLIENT,
+    EXPORTS,
+    MINIFIED,
+    ROOT,
+    SOURCES,
+    ManifestError,
+    Plugin,
+    read_plugins,
+    sources_of,
+)
+from tools.plugins.minify import is_current, minify
 from tools.plugins.model import embedded_files
 from tools.plugins.tables import with_tables
 
@@ -23,8 +34,20 @@ def outputs(plugins: list[Plugin], document: str) -> dict[Path, str]:
     return made
 
 
+def make_small() -> None:
+    """Write the small scripts that are not up to date."""
+    for name, readable in sources_of(SOURCES, CLIENT).items():
+        path = MINIFIED / f"{name}.min.js"
+        if not is_current(path, readable):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(minify(readable))
+            print(f"written: {path.relative_to(ROOT)}")
+
+
 def build(*, is_check: bool) -> int:
     """Write what is not up to date, or only say so; returns the exit code."""
+    if not is_check:
+        make_small()
     made = outputs(read_plugins(), DOCUMENT.read_text(encoding="utf-8"))
     stale = [path for path, text in made.items() if not path.is_file() or path.read_bytes() != text.encode()]
     strangers = [path for path in EXPORTS.glob("*.sql") if path not in made]

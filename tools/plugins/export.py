@@ -131,7 +131,7 @@ def _plugin(plugin: Plugin, plugin_id: int, version: str) -> Arguments:
         display_name=plugin.display_name,
         category=plugin.category,
         supported_component_types=":".join(plugin.component_types) or None,
-        javascript_file_urls="\n".join(f"#PLUGIN_FILES#{name}" for name in plugin.files) or None,
+        javascript_file_urls="\n".join(plugin.urls) or None,
         default_escape_mode="HTML",
         api_version=2,
         render_function=plugin.render,

@@ -131,16 +131,22 @@ def check_files(export: Export) -> Iterator[Fault]:
             if found is None:
                 yield call.line, "file-url", f"'{url}' is not #PLUGIN_FILES# and a name"
             else:
-                loaded.append(found[1])
+                loaded.extend(sorted({found[1].replace("#MIN#", small) for small in ("", ".min")}))
         for name in loaded:
             if name not in names:
                 yield call.line, "file-url", f"{name} is loaded and not embedded"
         for name in names:
-            if name not in loaded:
+            if name not in loaded and not _is_named(export, name, loaded):
                 yield call.line, "file-url", f"{name} is embedded and not loaded"
         version = export.number(call, "p_files_version")
         if (version is None) == bool(names) or version == 0:
             yield call.line, "files-version", "files need a version from 1, or browsers keep the old ones"
+
+
+def _is_named(export: Export, name: str, loaded: list[str]) -> bool:
+    """Whether a file that pages load names another one, to load it when it is needed."""
+    stem = name.partition(".")[0].encode()
+    return any(stem in file.content() for file in export.files if file.name in loaded)
 
 
 def _urls(export: Export, call: Statement) -> list[str]:
