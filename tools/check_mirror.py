@@ -19,7 +19,7 @@ MAX_SOURCE_LINES: Final = 400
 MAX_TEST_LINES: Final = 600
 
 # Packages whose tests are grouped by what the package does, each module in one of several files.
-GROUPED: Final = {"relay", "database"}
+GROUPED: Final = {"relay", "database", "deploy"}
 
 # Module -> the file that tests it, where that is not the one of its own name.
 ELSEWHERE: Final = {
@@ -32,6 +32,7 @@ ELSEWHERE: Final = {
     "surroundings.py": "test_session.py",
     "engine/base.py": "engine/test_contract.py",
     "peer.py": "support/peer.py",  # an interface: the double that implements it is checked by mypy
+    "deploy_commands.py": "deploy/test_commands.py",
     "oracle_commands.py": "database/test_commands.py",
     "oracle_settings.py": "test_settings.py",
 }

@@ -1,127 +1,21 @@
-"""The bridge behind a real nginx, with the configuration that is shipped: deploy/nginx-rtm.conf.example."""
+"""The bridge behind a real nginx, with the file that `apex-rtm deploy nginx` prints."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import socket
-import ssl
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.server import API_KEY, SECURED, ServerProcess, run_server
+from tests.support.nginx import NAME, PAGE, Proxy, run_nginx
+from tests.support.server import SECURED, ServerProcess, run_server
 from tests.support.tokens import make_token
 from tests.support.wire import wire
 
 pytestmark = pytest.mark.slow
-
-EXAMPLE = Path(__file__).resolve().parent.parent.parent / "deploy" / "nginx-rtm.conf.example"
-NAME = "rtm.yourdomain.com"
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/sbin")
-PAGE = "https://apex.yourdomain.com"
-
-
-@dataclass(frozen=True)
-class Proxy:
-    """A running nginx."""
-
-    http_port: int
-    https_port: int
-    certificate: Path
-    web_root: Path
-
-    @property
-    def context(self) -> ssl.SSLContext:
-        """Trusts the certificate of this test and nothing else."""
-        return ssl.create_default_context(cafile=str(self.certificate))
-
-    def client(self, source_ip: str = "127.0.0.1") -> httpx.Client:
-        transport = httpx.HTTPTransport(verify=self.context, local_address=source_ip)
-        headers = {"Host": NAME, "X-API-Key": API_KEY}
-        return httpx.Client(base_url=f"https://127.0.0.1:{self.https_port}", transport=transport, headers=headers)
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [probe.getsockname()[1] for probe in probes]
-
-
-def _make_certificate(directory: Path) -> tuple[Path, Path]:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed: apt install openssl")
-    certificate, key = directory / "fullchain.pem", directory / "privkey.pem"
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}",
-         "-addext", f"subjectAltName=DNS:{NAME},IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return certificate, key
-
-
-def _site(server_port: int, ports: list[int], files: tuple[Path, Path], web_root: Path) -> str:
-    """The example with ports and paths of this machine; anything else that had to change would be a fault of it."""
-    text = EXAMPLE.read_text(encoding="utf-8")
-    for old, new in (
-        ("listen 80;", f"listen 127.0.0.1:{ports[0]};"),
-        ("listen 443 ssl;", f"listen 127.0.0.1:{ports[1]} ssl;"),
-        ("server 127.0.0.1:3000;", f"server 127.0.0.1:{server_port};"),
-        (f"/etc/letsencrypt/live/{NAME}/fullchain.pem", str(files[0])),
-        (f"/etc/letsencrypt/live/{NAME}/privkey.pem", str(files[1])),
-        ("/usr/share/nginx/html", str(web_root)),
-    ):
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
-
-
-@contextlib.contextmanager
-def _nginx(directory: Path, server: ServerProcess) -> Iterator[Proxy]:
-    if NGINX is None:
-        pytest.skip("nginx is not installed: apt install nginx")
-    directory.mkdir()
-    web_root = directory / "html"
-    (web_root / ".well-known" / "acme-challenge").mkdir(parents=True)
-    files, ports = _make_certificate(directory), _free_ports(2)
-    (directory / "rtm.conf").write_text(_site(server.port, ports, files, web_root))
-    paths = "".join(
-        f"{name}_temp_path {directory}/{name}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (directory / "nginx.conf").write_text(
-        f"{'user root; ' if os.geteuid() == 0 else ''}worker_processes 1; pid {directory}/nginx.pid;\n"
-        f"events {{ worker_connections 256; }}\nhttp {{ access_log off; {paths} include {directory}/rtm.conf; }}\n"
-    )
-    command = [NGINX, "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", str(directory / "error.log")]
-    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
-    assert "warn" not in checked.stderr
-    with subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL) as process:
-        try:
-            _wait_for(ports)
-            yield Proxy(ports[0], ports[1], files[0], web_root)
-        finally:
-            process.terminate()
-
-
-def _wait_for(ports: list[int]) -> None:
-    deadline = time.monotonic() + 10
-    for port in ports:
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-            except ConnectionRefusedError:
-                assert time.monotonic() < deadline, "nginx did not start"
-            else:
-                break
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +24,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerPr
     directory = tmp_path_factory.mktemp("nginx")
     with (
         run_server(directory / "data", **SECURED, trusted_proxies="127.0.0.1", allowed_origins=PAGE) as server,
-        _nginx(directory / "nginx", server) as proxy,
+        run_nginx(directory / "nginx", server.port) as proxy,
     ):
         yield server, proxy
 
@@ -220,7 +114,7 @@ async def test_a_restart_of_the_server_is_survived(secured: tuple[ServerProcess,
 
 async def test_open_mode_refuses_everything_through_a_proxy(tmp_path: Path) -> None:
     """The mistake that must be impossible: a server that checks nobody, on the internet by way of nginx."""
-    with run_server(tmp_path / "data") as server, _nginx(tmp_path / "nginx", server) as proxy:
+    with run_server(tmp_path / "data") as server, run_nginx(tmp_path / "nginx", server.port) as proxy:
         for host in (NAME, "localhost", "127.0.0.1"):
             with proxy.client() as http:
                 for path in ("/", "/health/live"):

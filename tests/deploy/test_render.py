@@ -1,0 +1,114 @@
+"""What the templates become, and what may not get into them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from apex_rtm.deploy import render
+from apex_rtm.deploy.render import Site
+from apex_rtm.errors import ConfigurationError
+from apex_rtm.settings import Settings, load_settings
+
+SITE = Site("rtm.example.com", origins=("https://apex.example.com", "https://other.example.com:8443"))
+OWN_TLS = Site("rtm.example.com", has_own_tls=True)
+
+
+@pytest.mark.parametrize("site", [SITE, OWN_TLS], ids=["nginx", "own tls"])
+def test_nothing_is_left_to_fill_in(site: Site) -> None:
+    texts = [render.service(site), render.listening(site), render.configuration(site), render.nginx(site)]
+    for text in [*texts, render.nginx_limits()]:
+        assert not re.search(r"\{\{|\}\}", text.replace("${", ""))
+        assert text.endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"domain": "rtm.example.com; } server { listen 8080"}, "--domain: "),
+        ({"domain": "rtm.example.com\nssl_protocols SSLv3"}, "--domain: "),
+        ({"domain": "localhost"}, "--domain: 'localhost' is not a name like rtm.example.com"),
+        ({"domain": "$host.example.com"}, "--domain: "),
+        ({"domain": ".".join(["a" * 60] * 5)}, "--domain: "),
+        ({"domain": "rtm.example.com", "origins": ('https://x", "*',)}, "--origin: "),
+        ({"domain": "rtm.example.com", "origins": ("https://apex.example.com/ords",)}, "--origin: "),
+        ({"domain": "rtm.example.com", "upstreams": ("127.0.0.1",)}, "--upstream: "),
+        ({"domain": "rtm.example.com", "upstreams": ("127.0.0.1:0",)}, "--upstream: "),
+        ({"domain": "rtm.example.com", "upstreams": ("127.0.0.1:70000",)}, "--upstream: "),
+        ({"domain": "rtm.example.com", "upstreams": ("127.0.0.1:80; include /etc/passwd",)}, "--upstream: "),
+        ({"domain": "rtm.example.com", "program": "/bin/sh -c evil"}, "--program: "),
+        ({"domain": "rtm.example.com", "webroot": "relative"}, "--webroot: "),
+    ],
+)
+def test_what_is_no_name_does_not_become_configuration(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Site(**values)  # type: ignore[arg-type]
+    assert [problem for problem in caught.value.problems if problem.startswith(words)]
+
+
+def test_every_wrong_option_is_named_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Site("x", origins=("y",), upstreams=("z",), program="p", webroot="w")
+    assert len(caught.value.problems) == 5
+
+
+def test_nginx_hands_on_the_client_and_waits_longer_than_the_ping() -> None:
+    text = render.nginx(SITE)
+    waits_s = int(re.findall(r"proxy_read_timeout (\d+)s;", text)[0])
+    assert waits_s > 2 * Settings.model_fields["ping_interval_s"].default
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in text
+    assert "$proxy_add_x_forwarded_for" not in text
+    largest_mb = int(re.findall(r"client_max_body_size (\d+)m;", text)[0])
+    assert largest_mb * 1_048_576 >= Settings.model_fields["max_body_bytes"].default
+    assert text.count("server 127.0.0.1:3000;") == 1
+    assert "least_conn" not in text
+
+
+def test_several_servers_share_the_work() -> None:
+    text = render.nginx(Site("rtm.example.com", upstreams=("10.0.0.1:3000", "node-2.example.com:3000", "[::1]:3000")))
+    assert (
+        "    least_conn;\n    server 10.0.0.1:3000;\n    server node-2.example.com:3000;\n    server [::1]:3000;"
+        in text
+    )
+
+
+def test_the_configuration_is_secured_and_never_the_same(tmp_path: Path) -> None:
+    first, second = render.configuration(SITE), render.configuration(SITE)
+    file = tmp_path / "apex-rtm.toml"
+    file.write_text(first)
+    settings = load_settings({}, {}, file)
+    assert not settings.is_open
+    assert settings.allowed_origins == SITE.origins
+    assert settings.trusted_proxies == ("127.0.0.1", "::1")
+    one, two = tomllib.loads(first), tomllib.loads(second)
+    found = {*one["api_keys"], one["jwt_secret"], *two["api_keys"], two["jwt_secret"]}
+    assert len(found) == 4
+    assert all(len(secret) >= 43 for secret in found)
+
+
+def test_the_example_cannot_be_used_by_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "apex-rtm.toml"
+    file.write_text(render.configuration(SITE, secret="run: apex-rtm deploy config"))
+    with pytest.raises(ConfigurationError, match="jwt_secret: has 27 bytes"):
+        load_settings({}, {}, file)
+
+
+def test_with_its_own_tls_the_service_has_copies_that_a_reload_renews() -> None:
+    text = render.service(OWN_TLS)
+    copy = "+/usr/bin/install -m 0444 /etc/letsencrypt/live/rtm.example.com/fullchain.pem "
+    assert text.count(f"ExecStartPre={copy}") == text.count(f"ExecReload={copy}") == 1
+    assert text.index(f"ExecReload={copy}") < text.index("ExecReload=/bin/kill -HUP $MAINPID")
+    config = tomllib.loads(render.configuration(OWN_TLS))
+    assert config["tls_cert"] == "/run/apex-rtm/fullchain.pem"
+    assert "trusted_proxies" not in config  # nobody speaks for others here
+    assert "ListenStream=443" in render.listening(OWN_TLS)
+    assert "ListenStream=127.0.0.1:3000" in render.listening(SITE)
+
+
+def test_secrets_have_256_bits_and_no_letter_that_needs_quotes() -> None:
+    found = {render.fresh_secret() for _ in range(100)}
+    assert len(found) == 100
+    assert all(re.fullmatch(r"[\w-]{43}", secret) for secret in found)
