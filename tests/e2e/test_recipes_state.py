@@ -98,10 +98,13 @@ async def test_chat(browser: Browser, tmp_path: Path) -> None:
             await listening(apex, "chat:room:general", (scott, "SCOTT"), (king, "KING"))
             for tab in (scott, king):
                 await expect(tab.locator("#who")).to_have_text("KING, SCOTT")
-            await say(scott, "Good morning")
-            await say(king, "Grüße 👋 & " + EVIL)
+            await say(scott, "Good morning. Is the rebuild through?")
+            await say(king, "Since six. Grüße aus Kiel!")
+            await expect(scott.locator("#messages tbody tr")).to_have_count(2)
+            await take(scott, "recipe-chat")
+            await say(king, "👋 & " + EVIL)
             await say(king, "   ")
-            rows = ["SCOTTGood morning", f"KINGGrüße 👋 & {EVIL}"]
+            rows = ["SCOTTGood morning. Is the rebuild through?", "KINGSince six. Grüße aus Kiel!", f"KING👋 & {EVIL}"]
             for tab in (scott, king):
                 await expect(tab.locator("#messages tbody tr")).to_have_text(rows)
                 assert await tab.title() == "Chat"
@@ -109,7 +112,6 @@ async def test_chat(browser: Browser, tmp_path: Path) -> None:
                 await listening(apex, "chat:room:general", (jones, "JONES"))
                 await expect(jones.locator("#messages tbody tr")).to_have_text(rows)
                 await expect(scott.locator("#who")).to_have_text("JONES, KING, SCOTT")
-                await take(jones, "recipe-chat")
             await expect(scott.locator("#who")).to_have_text("KING, SCOTT")
             await lines(apex, scott, king)
 

@@ -35,6 +35,7 @@ def _libraries() -> dict[str, tuple[str, bytes]]:
         "/i/apex.js": _STATIC / "apex.js",
         "/i/engine.js": Path(__file__).with_name("engine.js"),
         "/i/page.css": _STATIC / "page.css",
+        "/i/engine.css": Path(__file__).with_name("engine.css"),
     }
     kinds = {".js": _JAVASCRIPT, ".css": "text/css"}
     return {path: (kinds[file.suffix], file.read_bytes()) for path, file in files.items()}

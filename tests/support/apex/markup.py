@@ -151,7 +151,8 @@ def page_html(page: Page, frame: Frame, parts: Iterable[str], events: str) -> st
 <html lang="en" data-app-id="{frame.app_id}" data-page-id="{page.number}" data-session="{frame.session}"
  data-user="{text_of(frame.user)}" data-ajax-url="{frame.ajax_url}">
 <head><meta charset="utf-8"><title>{text_of(page.title)}</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="/i/page.css"></head>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="/i/page.css">
+<link rel="stylesheet" href="/i/engine.css"></head>
 <body>
 <header class="t-Header"><span class="t-Header-logo">{text_of(page.title)}</span>
 <span class="t-Header-user">{text_of(frame.user)}</span></header>
