@@ -1,0 +1,1 @@
+"""What `apex-rtm doctor` looks at: each module is one area, each check one question with its remedy."""

@@ -1,0 +1,80 @@
+"""How findings are shown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from apex_rtm.doctor.catalogue import CHECKS, GROUPS
+from apex_rtm.doctor.check import Check, Outcome, State, failure, ok, skipped, warning
+from apex_rtm.doctor.examine import Finding
+from apex_rtm.doctor.report import as_json, as_text, exit_code
+
+
+def finding(name: str, outcome: Outcome, took_s: float = 0.0) -> Finding:
+    return Finding(Check(name, f"title of {name}", lambda _patient: outcome), outcome, took_s)
+
+
+GOOD = finding("config.loads", ok("no file, secured mode"))
+SOON = finding("tls.expiry", warning("rtm expires in 9 days", "certbot renew"), 2.25)
+BROKEN = finding("tls.chain", failure("the issuer is missing", "ssl_certificate fullchain.pem;", "nginx -t"))
+ABSENT = finding("db.login", skipped("no database was given", "give --dsn"))
+BLOCKED = finding("db.acl", Outcome(State.BLOCKED, "needs db.objects"))
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"),
+    [([], 0), ([GOOD, ABSENT], 0), ([GOOD, SOON], 1), ([SOON, BROKEN, GOOD], 2), ([BLOCKED], 0)],
+)
+def test_the_worst_decides(findings: list[Finding], code: int) -> None:
+    assert exit_code(findings) == code
+
+
+def test_a_person_sees_groups_in_columns_with_remedies_below() -> None:
+    text = list(as_text([GOOD, BROKEN, SOON, ABSENT, BLOCKED], lambda word, _colour: word, shows_skipped=False))
+    assert text == [
+        "Configuration",
+        "  ok       config.loads  no file, secured mode",
+        "",
+        "Certificate",
+        "  FAILURE  tls.chain     the issuer is missing",
+        "                         | ssl_certificate fullchain.pem;",
+        "                         | nginx -t",
+        "  warning  tls.expiry    rtm expires in 9 days  (2.2 s)",
+        "                         | certbot renew",
+        "",
+        "Database",
+        "  not run  db.acl        needs db.objects",
+        "",
+        "1 failure, 1 warning, 1 ok, 1 skipped, 1 not run",
+    ]
+    everything = "\n".join(as_text([ABSENT], lambda word, _colour: word, shows_skipped=True))
+    assert "skipped  db.login  no database was given" in everything
+    assert list(as_text([], lambda word, _colour: word, shows_skipped=True)) == ["nothing was checked"]
+
+
+def test_a_colour_says_the_same_as_the_word() -> None:
+    seen = {}
+
+    def paint(word: str, colour: str) -> str:
+        seen[word.strip()] = colour
+        return word
+
+    list(as_text([GOOD, SOON, BROKEN], paint, shows_skipped=False))
+    assert seen == {"ok": "green", "warning": "yellow", "FAILURE": "red"}
+
+
+def test_a_program_gets_everything() -> None:
+    told = json.loads(as_json([GOOD, BROKEN, SOON]))
+    assert told["exitCode"] == 2
+    assert told["checks"][1] == {
+        "id": "tls.chain", "title": "title of tls.chain", "state": "failure", "saw": "the issuer is missing",
+        "remedy": ["ssl_certificate fullchain.pem;", "nginx -t"], "seconds": 0.0,
+    }  # fmt: skip
+    assert [one["state"] for one in told["checks"]] == ["ok", "failure", "warning"]
+
+
+def test_every_group_has_a_heading() -> None:
+    assert {check.group for check in CHECKS} - {"clock"} <= set(GROUPS)
+    assert set(GROUPS) == {check.group for check in CHECKS}
