@@ -5,7 +5,7 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 
 
-.PHONY: help setup demo check client test conformance chaos bench system dev node
+.PHONY: help setup demo check client test conformance chaos bench bench-instructions system dev node
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,3 +55,6 @@ conformance: dev ## Autobahn|Testsuite against the WebSocket edge; writes docs/c
 
 bench: dev ## cost of a delivery beside its peers, in turn: ten minutes, writes docs/performance.md (Node.js and gcc)
 	@$(BIN)/python -m bench
+
+bench-instructions: dev ## instructions for each publish and delivery against those noted, by valgrind: three minutes
+	@$(BIN)/python -m bench.instructions
