@@ -21,6 +21,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in EXPORTS.glob("*.sql"):
         shutil.copy(path, tmp_path / "apex-plugins")
     shutil.copy(command.DOCUMENT, tmp_path / "docs")
+    shutil.copytree(command.PICTURES, tmp_path / "images")
+    monkeypatch.setattr(command, "PICTURES", tmp_path / "images")
     monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setattr(command, "EXPORTS", tmp_path / "apex-plugins")
     monkeypatch.setattr(command, "DOCUMENT", tmp_path / "docs" / "apex.md")
@@ -44,13 +46,15 @@ def test_check_says_what_is_stale_and_writes_nothing(checkout: Path, capsys: pyt
 
 def test_build_mends_what_is_stale(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (checkout / "apex-plugins" / PROCESS).unlink()
+    shutil.rmtree(checkout / "images")
     document = checkout / "docs" / "apex.md"
     document.write_text(document.read_text(encoding="utf-8").replace("**Payload Item**", "**Item**"), encoding="utf-8")
 
     assert command.main(["build"]) == 0
     written = capsys.readouterr().out.splitlines()
 
-    assert written == [f"written: apex-plugins/{PROCESS}", "written: docs/apex.md"]
+    pictures = [f"written: images/{name}.svg" for name in ("broadcast-da", "broadcast-process", "listener")]
+    assert written == [f"written: apex-plugins/{PROCESS}", "written: docs/apex.md", *pictures]
     assert command.main(["build", "--check"]) == 0
 
 

@@ -1,6 +1,6 @@
 """The APEX plug-ins: import files made from readable sources, checked, and read back.
 
-    python -m tools.plugins build            writes apex-plugins/*.sql and the attribute tables of docs/apex.md
+    python -m tools.plugins build            writes apex-plugins/*.sql, and tables and pictures of docs/apex.md
     python -m tools.plugins build --check    says what is not up to date
     python -m tools.plugins lint [FILE ...]  checks import files against what APEX 23.1 takes
     python -m tools.plugins decode FILE DIR  writes the files that an import file embeds

@@ -22,15 +22,18 @@ from tools.plugins.manifest import (
 )
 from tools.plugins.minify import is_current, minify
 from tools.plugins.model import embedded_files
+from tools.plugins.picture import property_editor
 from tools.plugins.tables import with_tables
 
 DOCUMENT = ROOT / "docs" / "apex.md"
+PICTURES = ROOT / "docs" / "images" / "plugins"
 
 
 def outputs(plugins: list[Plugin], document: str) -> dict[Path, str]:
     """Every file that ``build`` writes, with its content."""
     made = {EXPORTS / plugin.export: export_text(plugin, __version__) for plugin in plugins}
     made[DOCUMENT] = with_tables(document, plugins)
+    made |= {PICTURES / f"{plugin.folder.replace('_', '-')}.svg": property_editor(plugin) for plugin in plugins}
     return made
 
 
@@ -39,7 +42,7 @@ def make_small() -> None:
     for name, readable in sources_of(SOURCES, CLIENT).items():
         path = MINIFIED / f"{name}.min.js"
         if not is_current(path, readable):
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(minify(readable))
             print(f"written: {path.relative_to(ROOT)}")
 
@@ -57,6 +60,7 @@ def build(*, is_check: bool) -> int:
         if is_check:
             print(f"{path.relative_to(ROOT)} is stale: run python -m tools.plugins build", file=sys.stderr)
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(made[path].encode())
             print(f"written: {path.relative_to(ROOT)}")
     findings = [finding for path in made if path.suffix == ".sql" and path.is_file() for finding in lint(path)]
