@@ -218,4 +218,5 @@ async def test_a_server_that_cannot_use_its_directory_lets_its_port_go(tmp_path:
 
 
 def test_parts_name_everything() -> None:
-    assert set(Parts.__slots__) == {"settings", "engine", "hub", "gateway", "intake", "config", "relay", "door"}
+    names = {"settings", "engine", "hub", "gateway", "intake", "config", "relay", "door", "pages"}
+    assert set(Parts.__slots__) == names

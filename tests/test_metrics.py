@@ -90,7 +90,7 @@ def test_open_mode_needs_no_key_but_answers_this_machine_only(open_server: Serve
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "find_spec", lambda _name: None)
     core = Core()
-    node = Node(core.hub, core.quota, Intake(1, 1, 1, 1.0), "memory", "open", 1, None, core.clock.monotonic)
+    node = Node(core.hub, core.quota, Intake(1, 1, 1, 1.0), "memory", "open", 1, 25.0, None, core.clock.monotonic)
     (route,) = metrics_routes(node, core.authorizer, None)
     request = Request({"type": "http", "method": "GET", "path": "/metrics", "headers": []})
     with pytest.raises(Refused, match=r"pip install 'apex-rtm\[metrics\]'"):

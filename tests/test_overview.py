@@ -127,6 +127,6 @@ async def test_connections_are_filtered_by_user_and_channel() -> None:
     described = as_json(connections_of(core.hub, None, None, 10))["connections"]
     assert described[0] == {
         "id": scott.session.id, "user": "SCOTT", "sessionId": "4711", "ip": "192.0.2.1",
-        "connectedAt": int(core.clock.now()), "channels": ["a:1", "b:*"],
+        "connectedAt": int(core.clock.now()), "channels": ["a:1", "b:*"], "waitingBytes": 0,
     }  # fmt: skip
     assert (described[2]["user"], described[2]["sessionId"], described[2]["channels"]) == (None, None, [])

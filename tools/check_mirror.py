@@ -25,6 +25,7 @@ GROUPED: Final = {"relay", "database", "deploy"}
 ELSEWHERE: Final = {
     "__init__.py": "test_cli.py",  # the version
     "__main__.py": "test_cli.py",
+    "console/__init__.py": "console/test_pages.py",
     "demo/__init__.py": "test_demo.py",
     "metrics/__init__.py": "test_metrics.py",
     "metrics/node.py": "metrics/test_collect.py",  # a record of what the figures are read from

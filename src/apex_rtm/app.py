@@ -30,7 +30,7 @@ from apex_rtm.hub import Hub
 from apex_rtm.limits import ConnectionQuota
 from apex_rtm.listen import bind, share_descriptors
 from apex_rtm.log import get_logger
-from apex_rtm.pages import extra_routes
+from apex_rtm.pages import Pages, make_pages
 from apex_rtm.presence import Presence
 from apex_rtm.publish import Publisher
 from apex_rtm.registry import Registry
@@ -63,6 +63,7 @@ class Parts:
     config: Config
     relay: RelayThread | None
     door: TlsDoor | None
+    pages: Pages
 
 
 def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore | None = None) -> Parts:
@@ -114,9 +115,10 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
     relay = None
     if outbox is not None or settings.oracle_dsn is not None:
         relay = make_relay_thread(settings, publisher, clock, outbox)
-    pages = extra_routes(settings, api, quota, intake, None if relay is None else relay.counts)
+    pages = make_pages(settings, api, quota, intake, None if relay is None else relay.counts)
+    gateway.serves_pages = pages.has_console
     intake.doors = make_doors(api)
-    app = make_app(api, extra_routes=pages)
+    app = make_app(api, extra_routes=pages.routes)
     config = Config(
         app,
         http=intake.connection,  # type: ignore[arg-type]
@@ -130,7 +132,7 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
         timeout_graceful_shutdown=int(settings.drain_timeout_s) or 1,
         backlog=4096,
     )
-    return Parts(settings, engine, hub, gateway, intake, config, relay, door)
+    return Parts(settings, engine, hub, gateway, intake, config, relay, door, pages)
 
 
 def _make_door(settings: Settings, max_handshakes: int) -> TlsDoor | None:
@@ -326,6 +328,7 @@ def _clockwork(parts: Parts) -> list[Coroutine[None, None, None]]:
         _every(parts.settings.presence_interval_s, flush_presence),
         _every(_TIDY_REVOCATIONS_S, tidy_revocations),
         watch_lag(hub.counts.loop_lag, clock),
+        *(work() for work in parts.pages.work),
     ]
 
 

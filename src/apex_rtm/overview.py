@@ -26,7 +26,7 @@ def describe_channels(hub: Hub, prefix: str, limit: int) -> dict[str, Any]:
         described.append(
             {
                 "channel": name,
-                "subscribers": len(hub.registry.subscribers(name)),
+                "subscribers": _count_subscribers(hub, name),
                 "epoch": epoch,
                 "offset": offset,
                 "kept": len(log.entries) if log else 0,
@@ -61,17 +61,18 @@ def history_of(hub: Hub, channel: str, epoch: str | None, offset: int, limit: in
 
 def presence_of(hub: Hub, channel: str) -> dict[str, Any]:
     """Who named this channel in a subscription: `{"connections": 3, "users": {"SCOTT": 2}}`."""
-    sessions = hub.registry.exact_subscribers(channel)
+    sessions = [session for session in hub.registry.exact_subscribers(channel) if session not in hub.operators]
     users = Counter(s.identity.user for s in sessions if s.identity is not None and s.identity.user is not None)
     return {"ok": True, "channel": channel, "connections": len(sessions), "users": dict(users)}
 
 
 def connections_of(hub: Hub, user: str | None, channel: str | None, limit: int) -> dict[str, Any]:
-    """Live connections, filtered: `{"connections": [{"id", "user", "sessionId", "ip", "connectedAt", "channels"}]}`."""
+    """Live connections, filtered: `{"connections": [{"id", "user", "ip", "channels", "waitingBytes", …}]}`."""
     wanted = (
         session
         for session in hub.sessions.values()
-        if (user is None or (session.identity is not None and session.identity.user == user))
+        if session not in hub.operators
+        and (user is None or (session.identity is not None and session.identity.user == user))
         and (channel is None or any(s.pattern.matches(channel) for s in session.subscriptions.values()))
     )
     found = list(itertools.islice(wanted, limit + 1))
@@ -83,7 +84,15 @@ def connections_of(hub: Hub, user: str | None, channel: str | None, limit: int) 
             "ip": session.ip,
             "connectedAt": int(session.connected_at),
             "channels": list(session.subscriptions),
+            "waitingBytes": session.waiting_bytes,
         }
         for session in found[:limit]
     ]
-    return {"ok": True, "connections": described, "more": len(found) > limit, "total": len(hub.sessions)}
+    total = len(hub.sessions) - len(hub.operators)
+    return {"ok": True, "connections": described, "more": len(found) > limit, "total": total}
+
+
+def _count_subscribers(hub: Hub, channel: str) -> int:
+    """Those who get a channel, without the consoles that look on."""
+    subscribers = hub.registry.subscribers(channel)
+    return len(subscribers) - sum(1 for session in hub.operators if session in subscribers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from apex_rtm.channels import USER_PREFIX, Pattern
@@ -52,8 +52,8 @@ class Registry:
         """True while anybody follows a wildcard."""
         return bool(self._prefixes)
 
-    def subscribers(self, channel: str) -> Collection[Session]:
-        """Everybody who gets a publication to `channel`, each once."""
+    def subscribers(self, channel: str) -> Mapping[Session, Pattern]:
+        """Everybody who gets a publication to `channel`, each once, and through what."""
         found = self._exact.get(channel, {})
         if not self._prefixes:
             return found

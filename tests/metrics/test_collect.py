@@ -31,7 +31,7 @@ class Scraped:
     def __init__(self, core: Core, relay: RelayCounts | None = None) -> None:
         self.core = core
         intake = Intake(1000, 100, 10, 5.0)
-        node = Node(core.hub, core.quota, intake, "memory", "open", 1 << 24, relay, core.clock.monotonic)
+        node = Node(core.hub, core.quota, intake, "memory", "open", 1 << 24, 25.0, relay, core.clock.monotonic)
         self._registry = make_registry(node)
 
     def text(self) -> str:

@@ -57,8 +57,10 @@ def _is_loopback_netloc(netloc: str) -> bool:
     return parts.hostname is not None and "@" not in netloc and is_loopback(parts.hostname)
 
 
-def check_origin(headers: Headers, allowed: Sequence[str]) -> None:
+def check_origin(headers: Headers, allowed: Sequence[str], *, serves_pages: bool = False) -> None:
     """Refuse a WebSocket from a page that is not welcome. Raises Refused (forbidden_origin).
+
+    Where this server `serves_pages` of its own, those are welcome beside the allowed ones.
 
     Browsers always send Origin and cannot forge it; programs need not send it, they have their token to show.
     """
@@ -69,7 +71,8 @@ def check_origin(headers: Headers, allowed: Sequence[str]) -> None:
     if len(origins) == 1 and origin in [name.lower().rstrip("/") for name in allowed]:
         return
     hosts = [value.lower() for name, value in headers if name == "host"]
-    if len(origins) == 1 and len(hosts) == 1 and not allowed and _netloc(origin) == hosts[0] != "":
+    own_host = serves_pages or not allowed
+    if len(origins) == 1 and len(hosts) == 1 and own_host and _netloc(origin) == hosts[0] != "":
         return
     raise Refused("forbidden_origin", f"origin {origins[0][:100]!r} is not in allowed_origins")
 
@@ -86,7 +89,7 @@ class Proxies:
         Read from the right: everything further left was written by somebody who may have lied.
         """
         peer_ip = _plain(peer_ip)
-        if not self._networks or not self._trusts(peer_ip):
+        if not self.is_trusted(peer_ip):
             return peer_ip
         hops = [hop.strip() for name, value in headers if name == "x-forwarded-for" for hop in value.split(",")]
         client = peer_ip
@@ -95,13 +98,14 @@ class Proxies:
                 client = _plain(str(ipaddress.ip_address(hop)))
             except ValueError:
                 break
-            if not self._trusts(client):
+            if not self.is_trusted(client):
                 break
         return client
 
-    def _trusts(self, ip: str) -> bool:
+    def is_trusted(self, ip: str) -> bool:
+        """Tell whether an address is that of a proxy which may speak for others."""
         try:
-            address = ipaddress.ip_address(ip)
+            address = ipaddress.ip_address(_plain(ip))
         except ValueError:
             return False
         return any(address in network for network in self._networks)

@@ -79,7 +79,7 @@ class Api:
 
     async def broadcast(self, request: Request) -> Response:
         """POST /api/broadcast."""
-        return _ready_json(await self.publish(await self._body(request)))
+        return _ready_json(await self.publish(await self.read_body(request)))
 
     async def publish(self, body: bytes) -> bytes:
         """Publish the one message that `body` is; return the answer. Raises Refused, Unavailable."""
@@ -87,7 +87,7 @@ class Api:
 
     async def broadcast_batch(self, request: Request) -> Response:
         """POST /api/broadcast/batch."""
-        return _ready_json(await self.publish_batch(await self._body(request)))
+        return _ready_json(await self.publish_batch(await self.read_body(request)))
 
     async def publish_batch(self, body: bytes) -> bytes:
         """Publish many messages; return the answer. Raises Refused."""
@@ -98,7 +98,7 @@ class Api:
 
     async def tokens(self, request: Request) -> Response:
         """POST /api/tokens."""
-        wanted = decode_request(await self._body(request), TokenRequest, max_depth=self.max_json_depth)
+        wanted = decode_request(await self.read_body(request), TokenRequest, max_depth=self.max_json_depth)
         verifier = self.authorizer.verifier
         if verifier is None:
             return _failure(409, "open_mode", "open mode has no token secret and needs no tokens")
@@ -111,7 +111,7 @@ class Api:
 
     async def revoke(self, request: Request) -> Response:
         """POST /api/revoke."""
-        wanted = decode_request(await self._body(request), RevokeRequest, max_depth=self.max_json_depth)
+        wanted = decode_request(await self.read_body(request), RevokeRequest, max_depth=self.max_json_depth)
         if wanted.user is None and wanted.session_id is None and wanted.channel is None:
             raise Refused("bad_request", "name at least one of user, sessionId, channel")
         if wanted.channel is not None:
@@ -131,7 +131,7 @@ class Api:
     async def history(self, request: Request) -> Response:
         """GET /api/channels/{channel}/history."""
         params = request.query_params
-        offset = _integer(request, "offset", 0, 2**63)
+        offset = whole_number(request, "offset", 0, 2**63)
         epoch = params.get("epoch")
         return _json(history_of(self.hub, _channel(request), epoch, offset, _limit(request)))
 
@@ -144,7 +144,7 @@ class Api:
         params = request.query_params
         return _json(connections_of(self.hub, params.get("user"), params.get("channel"), _limit(request)))
 
-    async def _body(self, request: Request) -> bytes:
+    async def read_body(self, request: Request) -> bytes:
         """Read a body within its limits of size and time. Raises Refused (too_large, timeout)."""
         limit = self.max_body_bytes
         declared = request.headers.get("content-length", "0")
@@ -299,10 +299,11 @@ def _channel(request: Request) -> str:
 
 
 def _limit(request: Request) -> int:
-    return _integer(request, "limit", 100, MAX_LISTED)
+    return whole_number(request, "limit", 100, MAX_LISTED)
 
 
-def _integer(request: Request, name: str, default: int, most: int) -> int:
+def whole_number(request: Request, name: str, default: int, most: int) -> int:
+    """Read a parameter of the query. Raises Refused (bad_request)."""
     text = request.query_params.get(name)
     if text is None:
         return default

@@ -78,6 +78,7 @@ class Gateway:
     allowed_origins: tuple[str, ...]
     reconnect_spread_s: float
     draining: bool = False
+    serves_pages: bool = False
     counts: Counts = field(default_factory=Counts)
 
     def connection(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> Connection:
@@ -271,7 +272,7 @@ class Connection(asyncio.Protocol):
         if gateway.is_open:
             check_open_mode(headers)
         else:
-            check_origin(headers, gateway.allowed_origins)
+            check_origin(headers, gateway.allowed_origins, serves_pages=gateway.serves_pages)
         if path != "/":
             raise Refused("not_found", "the WebSocket is at /")
         if gateway.draining:

@@ -85,7 +85,9 @@ def _connections(node: Node) -> Iterator[Metric]:
         closes[label] = closes.get(label, 0) + number
     yield _counters("connections_closed", "WebSockets that ended, by close code.", ("code",), sorted(closes.items()))
     yield _counter("slow_closes", "Connections closed with 4002 because their peer did not read.", counts.closed_slow)
-    about = "Connections with more waiting than their socket takes at once."
+    about = "Connections closed with 4007 because they may have missed something of another node."
+    yield _counter("resync_closes", about, counts.closed_resync)
+    about = "Connections in front of which something waits, because their peer reads more slowly than it is written to."
     yield _gauge("slow_connections", about, len(counts.paused))
     waiting = sum(connection.waiting_bytes for connection in counts.paused)
     yield _gauge("outbox_waiting_bytes", "Bytes that wait in those connections.", waiting)

@@ -21,5 +21,6 @@ class Node:
     engine: str
     mode: str
     log_max_bytes: int
+    ping_interval_s: float
     relay: RelayCounts | None
     monotonic: Callable[[], float]
