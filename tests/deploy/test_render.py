@@ -69,10 +69,9 @@ def test_nginx_hands_on_the_client_and_waits_longer_than_the_ping() -> None:
 
 def test_several_servers_share_the_work() -> None:
     text = render.nginx(Site("rtm.example.com", upstreams=("10.0.0.1:3000", "node-2.example.com:3000", "[::1]:3000")))
-    assert (
-        "    least_conn;\n    server 10.0.0.1:3000;\n    server node-2.example.com:3000;\n    server [::1]:3000;"
-        in text
-    )
+    names = ("10.0.0.1:3000", "node-2.example.com:3000", "[::1]:3000")
+    servers = "".join(f"\n    server {name} fail_timeout=2s;" for name in names)
+    assert f"    least_conn;{servers}\n" in text
 
 
 def test_the_configuration_is_secured_and_never_the_same(tmp_path: Path) -> None:

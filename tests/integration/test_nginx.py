@@ -9,7 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.async_api import async_playwright
 
+from tests.support.chromium import ARGUMENTS, find_chromium
 from tests.support.nginx import NAME, PAGE, Proxy, run_nginx
 from tests.support.server import SECURED, ServerProcess, run_server
 from tests.support.tokens import make_token
@@ -130,3 +132,41 @@ async def test_open_mode_refuses_everything_through_a_proxy(tmp_path: Path) -> N
         with proxy.client() as http:
             answer = http.get("/", headers={**handshake, "Host": "localhost"})
         assert (answer.status_code, answer.json()["code"]) == (403, "open_mode")
+
+
+async def test_a_browser_talks_through_it(secured: tuple[ServerProcess, Proxy]) -> None:
+    """A page of the allowed origin, in Chromium, by the server's own name: TLS, Origin, upgrade, token, message."""
+    _, proxy = secured
+    token = make_token("SCOTT", "browser")
+    async with async_playwright() as playwright:
+        names = f"MAP {NAME} 127.0.0.1"
+        browser = await playwright.chromium.launch(
+            executable_path=find_chromium(), args=[*ARGUMENTS, f"--host-resolver-rules={names}"]
+        )
+        page = await browser.new_page(ignore_https_errors=True)
+        await page.route(f"{PAGE}/**", lambda route: route.fulfill(body="<p>a page</p>", content_type="text/html"))
+        await page.goto(f"{PAGE}/ords/page")
+        connected = await page.evaluate(
+            """([url, token]) => new Promise((resolve, reject) => {
+                const socket = new WebSocket(url, 'rtm.v1');
+                window.frames_ = [];
+                socket.onopen = () => socket.send(JSON.stringify({type: 'connect', token}));
+                socket.onclose = (event) => reject(new Error('closed ' + event.code));
+                socket.onmessage = (event) => {
+                    const frame = JSON.parse(event.data);
+                    window.frames_.push(frame);
+                    if (frame.type === 'connected') {
+                        socket.send(JSON.stringify({type: 'subscribe', channel: 'browser', id: 1}));
+                    }
+                    if (frame.type === 'subscribed') { resolve(socket.protocol); }
+                };
+            })""",
+            [f"wss://{NAME}:{proxy.https_port}/", token],
+        )
+        assert connected == "rtm.v1"
+        with proxy.client() as http:
+            sent = {"channel": "browser", "eventName": "ping", "payload": {"value": "Hello"}}
+            assert http.post("/api/broadcast", json=sent).status_code == 200
+        handle = await page.wait_for_function("window.frames_.find((frame) => !frame.type)")
+        assert (await handle.json_value())["payload"] == {"value": "Hello"}
+        await browser.close()

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class ServerProcess:
     """Start, stop and kill one server. `settings` become APEX_RTM_ variables; `command` may be another program's."""
 
     command: Sequence[str] = ("-m", "apex_rtm", "serve")
+    environ: Mapping[str, str] = {}
+    pass_fds: Sequence[int] = ()
 
     def __init__(self, data_dir: Path, **settings: Any) -> None:
         self.settings = {"data_dir": data_dir, "host": "127.0.0.1", "port": 0, **settings}
@@ -36,9 +38,10 @@ class ServerProcess:
         environ = {key: value for key, value in os.environ.items() if not key.startswith("APEX_RTM_")}
         environ |= {f"APEX_RTM_{name.upper()}": str(value) for name, value in self.settings.items()}
         environ.pop("PORT", None)
+        environ |= self.environ
         self.process = subprocess.Popen(
             [sys.executable, *self.command],
-            env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=self.pass_fds,
         )  # fmt: skip
         assert self.process.stdout is not None
         self._collector = threading.Thread(target=self._collect, args=(self.process,), daemon=True)

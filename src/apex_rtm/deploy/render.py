@@ -67,7 +67,8 @@ def nginx(site: Site) -> str:
     """/etc/nginx/conf.d/apex-rtm.conf."""
     lines = [f"    server {upstream};" for upstream in site.upstreams]
     if len(lines) > 1:
-        lines.insert(0, "    least_conn;")
+        # A node that restarts is back in a moment; nginx would leave it alone for ten seconds.
+        lines = ["    least_conn;", *(f"    server {upstream} fail_timeout=2s;" for upstream in site.upstreams)]
     return _fill("nginx.conf", domain=site.domain, upstreams="\n".join(lines), webroot=site.webroot)
 
 
