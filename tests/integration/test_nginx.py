@@ -139,10 +139,12 @@ async def test_a_browser_talks_through_it(secured: tuple[ServerProcess, Proxy]) 
     _, proxy = secured
     token = make_token("SCOTT", "browser")
     async with async_playwright() as playwright:
-        names = f"MAP {NAME} 127.0.0.1"
-        browser = await playwright.chromium.launch(
-            executable_path=find_chromium(), args=[*ARGUMENTS, f"--host-resolver-rules={names}"]
-        )
+        arguments = [
+            *ARGUMENTS, f"--host-resolver-rules=MAP {NAME} 127.0.0.1", "--ignore-certificate-errors",
+            # Chromium would ask the user before a page of the internet reaches an address of this machine.
+            "--disable-features=LocalNetworkAccessChecks",
+        ]  # fmt: skip
+        browser = await playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
         page = await browser.new_page(ignore_https_errors=True)
         await page.route(f"{PAGE}/**", lambda route: route.fulfill(body="<p>a page</p>", content_type="text/html"))
         await page.goto(f"{PAGE}/ords/page")
