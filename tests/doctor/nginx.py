@@ -17,7 +17,7 @@ _PROGRAM = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/l
 RIGHT = """
     proxy_http_version 1.1;
     proxy_set_header Upgrade $http_upgrade;
-    proxy_set_header Connection $rtm_connection;
+    proxy_set_header Connection $apex_rtm_connection;
     proxy_set_header Host $http_host;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     client_max_body_size 8m;
@@ -40,7 +40,7 @@ def run_nginx(directory: Path, lines: str, location: str = "/") -> Iterator[str]
         worker_processes 1; pid {directory}/nginx.pid; events {{ worker_connections 64; }}
         http {{
             access_log off; {paths}
-            map $http_upgrade $rtm_connection {{ default upgrade; '' ''; }}
+            map $http_upgrade $apex_rtm_connection {{ default upgrade; '' ''; }}
             server {{ listen 127.0.0.1:{port}; location {location} {{ {lines} }} }}
         }}
     """)

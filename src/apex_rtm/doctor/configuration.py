@@ -25,9 +25,13 @@ _SECRET_BITS: Final = 128.0
 _KEY_BITS: Final = 80.0
 # Words of documentation, tutorials and tests. A random secret holds none of them.
 _EXAMPLE_WORDS: Final = re.compile(
-    r"secret|example|change|your|test|password|sample|dummy|default|foobar|123456|abcdefg|qwert|[<>…]|\.\.\.",
+    r"secret|example|change|your|test|password|sample|dummy|default|foobar|123456|abcdefg|qwert|[<>…\s]|\.\.\.",
     re.IGNORECASE,
 )
+_SECRET_NAMES: Final = {
+    "api_keys", "jwt_secret", "console_key", "metrics_key",
+    "redis_password", "oracle_password", "oracle_wallet_password",
+}  # fmt: skip
 _WIDE_PREFIX: Final = {4: 8, 6: 32}  # a network wider than this is no proxy, it is a continent
 
 
@@ -126,7 +130,7 @@ def _holds_secrets(path: Path) -> bool:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return True  # better to ask for too much
-    return bool({"api_keys", "jwt_secret", "oracle_password", "oracle_wallet_password"} & set(values))
+    return bool(_SECRET_NAMES & set(values)) or "@" in str(values.get("engine", ""))
 
 
 def _files(patient: Patient) -> Outcome:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from pydantic import SecretStr
+
 from apex_rtm.clock import Clock
 from apex_rtm.database.sqlplus import Session
 from apex_rtm.doctor.handshake import Handshake, shake
@@ -20,6 +22,9 @@ from apex_rtm.tokens import TokenVerifier
 CHANNEL: Final = "apex-rtm:doctor"
 USER: Final = "APEX-RTM-DOCTOR"
 _TOKEN_TTL_S: Final = 120
+_SECRETS: Final = (
+    "jwt_secret", "console_key", "metrics_key", "redis_password", "oracle_password", "oracle_wallet_password"
+)  # fmt: skip
 _LEAST_HIDDEN: Final = 4  # a secret of fewer characters would blot out half of the report
 
 
@@ -143,11 +148,9 @@ class Patient:
         if self.settings is None:
             return text
         settings = self.settings
-        secrets = [
-            *settings.api_keys, settings.jwt_secret, settings.console_key, settings.metrics_key,
-            settings.oracle_password, settings.oracle_wallet_password,
-        ]  # fmt: skip
-        values = [secret.get_secret_value() for secret in secrets if secret is not None]
+        hidden = [getattr(settings, name, None) for name in _SECRETS]
+        secrets = [*settings.api_keys, *(value for value in hidden if isinstance(value, SecretStr))]
+        values = [secret.get_secret_value() for secret in secrets]
         for value in sorted(values, key=len, reverse=True):
             if len(value) >= _LEAST_HIDDEN:
                 text = text.replace(value, "(hidden)")

@@ -19,9 +19,9 @@ _RELOAD: Final = "nginx -t && systemctl reload nginx"
 _UPGRADE: Final = (
     "proxy_http_version 1.1;",
     "proxy_set_header Upgrade $http_upgrade;",
-    "proxy_set_header Connection $rtm_connection;",
-    "map $http_upgrade $rtm_connection { default upgrade; '' ''; }    # in the http block",
-    _RELOAD,
+    "proxy_set_header Connection $apex_rtm_connection;",
+    "map $http_upgrade $apex_rtm_connection { default upgrade; '' ''; }    # in the http block",
+    "apex-rtm deploy nginx --domain NAME    # prints the whole file; then: " + _RELOAD,
 )
 _DEAD: Final = (
     "proxy_pass http://127.0.0.1:{port};    # where the server listens",
@@ -152,7 +152,7 @@ def _other_loopback(host: str) -> str | None:
 
 
 def _judge_ip(seen: str | None, mine: str, listed: Answer) -> Outcome:
-    append = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+    name = "proxy_set_header X-Forwarded-For $remote_addr;"
     trust = 'trusted_proxies = ["127.0.0.1"]    # where nginx runs; then: systemctl restart apex-rtm'
     if seen is None:
         return failure(f"the server does not list the connection: {listed.status} {listed.message}",
@@ -160,7 +160,7 @@ def _judge_ip(seen: str | None, mine: str, listed: Answer) -> Outcome:
     if seen == _FORGED:
         return failure(
             f"a client that sends X-Forwarded-For: {_FORGED} is taken for {_FORGED}: limits by address are void",
-            f"{append}    # in nginx: it appends the address it sees, and must not pass on the client's header alone",
+            f"{name}    # in nginx: the address it sees, instead of what the client says",
             'trusted_proxies = ["127.0.0.1"]    # nothing wider than the proxy itself',
             _RELOAD,
         )
@@ -169,7 +169,7 @@ def _judge_ip(seen: str | None, mine: str, listed: Answer) -> Outcome:
     if ipaddress.ip_address(seen).is_loopback or ipaddress.ip_address(seen).is_private:
         return failure(
             f"this client ({mine}) is taken for {seen}: with the proxy's address for everybody, one client uses up "
-            "max_connections_per_ip for all", append, trust, _RELOAD,
+            "max_connections_per_ip for all", name, trust, _RELOAD,
         )  # fmt: skip
     return ok(f"the client is known as {seen} (this machine is {mine}), and a forged address is not believed")
 
