@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.async_api import Browser, expect
 from playwright.async_api import Page as Tab
 
 from tests.e2e.parts import broadcast, events_of, listener, listening, on_click, on_message, remember
+from tests.e2e.pictures import take
 from tests.support.apex.door import Apex
 from tests.support.apex.page import (
     BROADCAST_PROCESS,
@@ -24,27 +26,32 @@ from tests.support.apex.page import (
     Process,
     Region,
 )
+from tests.support.apex.recipe import read_sections
 from tests.support.chromium import open_tab
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
-RECEIVED = (
-    "const message = this.data;\n"
-    "apex.message.showPageSuccess('Received: ' + apex.util.escapeHTML(String(message.payload.value)));"
-)
+DOCUMENT = Path(__file__).parents[2] / "docs" / "apex.md"
+CHAPTERS = {section.title: section for section in read_sections(DOCUMENT.read_text(encoding="utf-8"))}
 
 
-def hello_page(**listener_settings: str) -> Page:
-    """Page 10 of docs/apex.md."""
+def hello_page() -> Page:
+    """Page 10, from the table and the code of docs/apex.md."""
+    listens, sends = (
+        {row[0]: row[column] for row in CHAPTERS["Minute 4: a page"].rows if row[column]} for column in (1, 2)
+    )
+    assert (listens.pop("Event"), sends.pop("Event"), sends.pop("Selection Type")) == ("Page Load", "Click", "Button")
+    (reaction,) = CHAPTERS["Minute 9: react"].code("js")
+    button = sends.pop("Button")
     return Page(
         10,
         "Hello",
-        items=[Item("P10_MESSAGE")],
-        buttons=[Button("SEND_HELLO")],
+        items=[Item("P10_MESSAGE", label="Message")],
+        buttons=[Button(button, "Send Hello")],
         dynamic_actions=[
-            on_message("React", RECEIVED),
-            listener("test", **{"Event Name": "ping", **listener_settings}),
-            on_click("SEND_HELLO", broadcast("test", **{"Event Name": "ping", "Payload Item": "P10_MESSAGE"})),
+            on_message("React", reaction),
+            DynamicAction("RTM Listener", "Page Load", [Action(listens.pop("True Action"), listens)]),
+            on_click(button, Action(sends.pop("True Action"), sends)),
         ],
     )
 
@@ -61,8 +68,18 @@ async def test_hello_goes_from_one_browser_to_the_other(browser: Browser, apex: 
         for tab in (scott, king):
             await expect(tab.locator("#APEX_SUCCESS_MESSAGE p")).to_have_text("Received: Grüße 👋")
         assert await events_of(king) == [], "a remote update must fire no change event"
-    row = apex.log()[-1]
-    assert (row["source"], row["status"], row["channel"]) == ("RTM_BROADCAST_DA", "SENT", "test")
+        row = apex.log()[-1]
+        assert (row["source"], row["status"], row["channel"]) == ("RTM_BROADCAST_DA", "SENT", "test")
+        await scott.fill("#P10_MESSAGE", "Sales were updated")
+        await scott.click("#SEND_HELLO")
+        await expect(king.locator("#APEX_SUCCESS_MESSAGE p")).to_have_text("Received: Sales were updated")
+        await take(king, "hello", height=250)
+
+        (first,) = CHAPTERS["Minute 0: does the database reach the server?"].code("sql")
+        (second,) = CHAPTERS["Minute 10: from the database"].code("sql")
+        for block in (first, f"begin {second} end;"):
+            apex.plsql(block)
+        await expect(king.locator("#P10_MESSAGE")).to_have_value("Hello from PL/SQL")
 
 
 async def test_the_browser_names_no_channel_and_cannot(browser: Browser, apex: Apex) -> None:

@@ -84,7 +84,7 @@ class Recipe:
 def read_recipe(name: str) -> Recipe:
     """Read docs/recipes/<name>.md."""
     recipe = Recipe(RECIPES / f"{name}.md")
-    recipe.sections = list(_sections(recipe.text))
+    recipe.sections = list(read_sections(recipe.text))
     chapter, page = "", Page(0)
     for section in recipe.sections:
         if section.level == 2:
@@ -102,7 +102,8 @@ def read_recipe(name: str) -> Recipe:
     return recipe
 
 
-def _sections(text: str) -> Iterator[Section]:
+def read_sections(text: str) -> Iterator[Section]:
+    """A Markdown text cut at its headings."""
     fences = [(found.start(), found.end()) for found in _CODE.finditer(text)]
     heads = [
         found
