@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
+import zlib
 
 import msgspec
 import pytest
@@ -20,6 +23,7 @@ from apex_rtm.protocol import (
     Command,
     Since,
     decode_command,
+    deflate,
     error_frame,
     frame,
     publication_frame,
@@ -158,3 +162,23 @@ def test_a_reply_repeats_the_id_where_there_was_one() -> None:
 def test_an_error_says_its_code_and_why() -> None:
     assert unframe(error_frame("forbidden", "no", 3)) == b'{"type":"error","id":3,"code":"forbidden","message":"no"}'
     assert unframe(error_frame("revoked", "gone")) == b'{"type":"error","code":"revoked","message":"gone"}'
+
+
+@given(st.binary(min_size=0, max_size=3000).map(base64.b64encode))
+def test_what_is_compressed_is_the_same_message_again(payload: bytes) -> None:
+    framed = frame(payload)
+
+    small = deflate(framed)
+
+    assert len(small) <= len(framed)
+    if small is not framed:
+        assert (small[0], framed[0]) == (0xC1, 0x81)
+        assert zlib.decompressobj(-zlib.MAX_WBITS).decompress(unframe(small) + b"\0\0\xff\xff") == payload
+
+
+def test_short_messages_and_noise_stay_as_they_are() -> None:
+    short, noise, long = frame(b"x" * 200), frame(random.Random(1).randbytes(1000)), frame(b"x" * 1000)
+
+    assert deflate(short) is short
+    assert deflate(noise) is noise
+    assert len(deflate(long)) < 50

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from apex_rtm import subscriptions
 from apex_rtm.channels import Pattern
 from apex_rtm.revocations import Revocation
 from tests.support.core import Client, Core
@@ -37,6 +38,12 @@ async def publish(core: Core, channels: str) -> list[Frame]:
 def places(text: str) -> list[tuple[str, int]]:
     """`a1 b2` as [("a", 1), ("b", 2)]."""
     return [(word[0], int(word[1:])) for word in text.split()]
+
+
+@pytest.fixture(autouse=True)
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replays write each frame by itself, so that a test can stop a reader anywhere."""
+    monkeypatch.setattr(subscriptions, "TOGETHER_BYTES", 1)
 
 
 # ── one channel ──
@@ -170,6 +177,28 @@ async def test_a_wildcard_replays_what_its_user_may_see() -> None:
 
 
 # ── at the pace of the reader ──
+
+
+async def test_a_replay_is_written_in_few_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "TOGETHER_BYTES", 500)
+    core = await Core().start()
+    frames = await publish(core, "a" * 21)
+    client = core.open()
+    sizes: list[int] = []
+    take = client.peer.send
+
+    def note(data: bytes) -> None:
+        sizes.append(len(data))
+        take(data)
+
+    monkeypatch.setattr(client.peer, "send", note)
+
+    client.subscribe("a", since=position(frames[0]))
+
+    assert client.peer.take_places() == [("a", number) for number in range(2, 22)]
+    assert len(sizes) < 8
+    assert all(size < 500 + 150 for size in sizes)
+    assert core.hub.counts.replayed == 20
 
 
 async def test_a_replay_goes_at_the_pace_of_its_reader() -> None:

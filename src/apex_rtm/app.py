@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from apex_rtm.authorize import Authorizer
 from apex_rtm.clock import Clock, SystemClock
 from apex_rtm.counts import Counts
-from apex_rtm.edge.burst import write_burst
+from apex_rtm.edge.burst import write_burst, write_deflated_burst
 from apex_rtm.edge.guard import Proxies
 from apex_rtm.edge.http import Api, make_app, make_doors
 from apex_rtm.edge.intake import Intake
@@ -72,7 +72,8 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
     engine = _make_engine(settings, clock)
     revocations = Revocations(keep_s=settings.max_token_ttl_s + settings.clock_leeway_s)
     registry = Registry()
-    fanout = Fanout(registry, Counts(), clock.monotonic, _call_later, write_burst)
+    write = write_deflated_burst if settings.compression else write_burst
+    fanout = Fanout(registry, Counts(), clock.monotonic, _call_later, write)
     hub = Hub(engine, revocations, Presence(max_names=settings.presence_max_names), registry, fanout)
     authorizer = Authorizer(
         [key.get_secret_value() for key in settings.api_keys], _make_verifier(settings, clock), revocations
@@ -236,6 +237,7 @@ def _make_gateway(settings: Settings, around: Surroundings) -> Gateway:
             close_timeout_s=settings.close_timeout_s,
             frame_rate=settings.command_rate,
             frame_burst=settings.command_burst,
+            compresses=settings.compression,
         ),
         clock=around.clock,
         is_open=settings.is_open,

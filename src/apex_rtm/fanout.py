@@ -83,6 +83,8 @@ class Fanout:
             self._write_by_channel(entries)
         else:
             self._write_by_session(entries)
+        for entry in entries:
+            entry.deflated = None
         self.written_seq = entries[-1].seq
         self._ended_at = self._clock()
         self._took_s = self._ended_at - began_at

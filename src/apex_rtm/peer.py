@@ -21,6 +21,11 @@ class Peer(Protocol):
         ...
 
     @property
+    def deflates(self) -> bool:
+        """True where compressed messages were negotiated (RFC 7692)."""
+        ...
+
+    @property
     def writable(self) -> bool:
         """False while the peer reads slower than it is written to; `Session.on_writable` tells when it is over."""
         ...

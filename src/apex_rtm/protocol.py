@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +12,11 @@ from apex_rtm.message import Message, Position
 
 SUBPROTOCOL: Final = "rtm.v1"
 PING_FRAME: Final = b"\x89\x00"
+
+# Below this the header of the compressed form eats what it saves, and one packet carries it either way.
+_DEFLATE_FROM_BYTES: Final = 256
+_DEFLATE_LEVEL: Final = 6
+_RSV1: Final = 0x40
 
 _encode = msgspec.json.encode
 
@@ -56,6 +62,24 @@ def frame(payload: bytes) -> bytes:
     if length < 65536:
         return b"\x81\x7e" + length.to_bytes(2) + payload
     return b"\x81\x7f" + length.to_bytes(8) + payload
+
+
+def deflate(framed: bytes) -> bytes:
+    """Compress the message of a frame made by `frame`, for everybody alike: without context (RFC 7692, 7.1.1.1).
+
+    A short message is given back as it is, which is allowed for each message (RFC 7692, section 6).
+    """
+    if len(framed) < _DEFLATE_FROM_BYTES:
+        return framed
+    payload = unframe(framed)
+    compressor = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    data = data[:-4]  # the empty block at the end is left out (RFC 7692, section 7.2.1)
+    if len(data) >= len(payload):
+        return framed
+    compressed = bytearray(frame(data))
+    compressed[0] |= _RSV1
+    return bytes(compressed)
 
 
 def unframe(framed: bytes) -> bytes:

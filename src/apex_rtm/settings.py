@@ -175,6 +175,9 @@ class Settings(OracleSettings):
     drain_delay_s: float = Field(
         0, ge=0, description="Time between ready turning 503 and the first close, for load balancers."
     )
+    compression: bool = Field(
+        False, description="Offer permessage-deflate (RFC 7692): less traffic for clients far away, more work for each "
+        "publication of 256 bytes and more, once for all of its subscribers.")  # fmt: skip
     reconnect_spread_s: float = Field(5, ge=0, description="Clients come back spread over this time after a drain.")
 
     max_token_ttl_s: float = Field(86_400, gt=0, description="Longest life of a token; revocations are kept as long.")

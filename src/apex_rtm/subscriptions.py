@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from apex_rtm.session import Session
 
 _REPLAY_PART: Final = 500
+TOGETHER_BYTES: Final = 65_536  # of a replay in one write
 
 
 @dataclass(slots=True)
@@ -112,16 +113,27 @@ class Subscriptions:
             if not missed:
                 self._release(subscription)
                 break
+            frames: list[bytes] = []
+            size_bytes = 0
             for entry in missed:
                 delivering = others if entry.seq <= self._held_from else live
                 if not delivering.of(entry.channel):
-                    self._peer.send(entry.frame)
-                    self._hub.counts.replayed += 1
+                    frames.append(entry.frame)
+                    size_bytes += len(entry.frame)
                 epoch = subscription.cursor.epoch
                 subscription.cursor = Position(epoch, entry.seq) if pattern.is_prefix else entry.position
-                if not self._peer.writable:
+                if size_bytes < TOGETHER_BYTES and entry is not missed[-1]:
+                    continue
+                self._write(frames)
+                if not self._peer.writable or self.joining is not subscription:
                     return True
+                frames, size_bytes = [], 0
         return True
+
+    def _write(self, frames: list[bytes]) -> None:
+        if frames:
+            self._hub.counts.replayed += len(frames)
+            self._peer.send(b"".join(frames))
 
     def _hold(self, subscription: Subscription) -> None:
         """Begin a replay, which from now on brings what narrower subscriptions would: all in the order of the journal.

@@ -15,11 +15,12 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from apex_rtm import codes
-from apex_rtm.edge.burst import write_burst
+from apex_rtm.edge import burst
+from apex_rtm.edge.burst import write_burst, write_deflated_burst
 from apex_rtm.edge.ws import Connection
 from apex_rtm.engine.journal import Entry
 from apex_rtm.message import Position
-from apex_rtm.protocol import frame, unframe
+from apex_rtm.protocol import deflate, frame, unframe
 from tests.edge.test_ws import Edge
 from tests.support.socket import FakePeer
 
@@ -154,3 +155,26 @@ async def test_the_descriptor_is_given_back_with_the_connection() -> None:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(own)
         write_burst([each.session], [entry(1)])
+
+
+async def test_a_publication_is_compressed_once_for_all_who_can_read_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[bytes] = []
+
+    def note(framed: bytes) -> bytes:
+        calls.append(framed)
+        return deflate(framed)
+
+    monkeypatch.setattr(burst, "deflate", note)
+    long, short = entry(1, b"long " * 200), entry(2)
+    async with wire() as plain, wire() as first, wire() as second:
+        first.connection.deflates = second.connection.deflates = True
+
+        write_deflated_burst([first.session, plain.session], [long, short])
+        write_deflated_burst([second.session], [long])
+
+        assert await plain.read(len(long.frame) + len(short.frame)) == long.frame + short.frame
+        small = deflate(long.frame)
+        assert len(small) < len(long.frame) // 10
+        assert await first.read(len(small) + len(short.frame)) == small + short.frame
+        assert await second.read(len(small)) == small
+    assert calls == [long.frame, short.frame]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.support.server import ServerProcess, run_server
 from tests.support.wire import Wire, wire
@@ -311,3 +313,27 @@ async def test_limits_of_a_connection_are_told(tmp_path: Path) -> None:
             assert (await client.ask(type="subscribe", channel="c"))["code"] == "limit_exceeded"
             await client.ask(type="unsubscribe", channel="a")
             await client.subscribe("c")
+
+
+# ── compression ──
+
+
+async def test_who_wants_compression_and_who_does_not_get_the_same(tmp_path: Path) -> None:
+    payload = "a message that compresses well, " * 100
+    with run_server(tmp_path, compression=True) as server:
+        async with (
+            connect(server.ws_url, subprotocols=["rtm.v1"]) as deflating,  # type: ignore[list-item]
+            connect(server.ws_url, subprotocols=["rtm.v1"], compression=None) as plain,  # type: ignore[list-item]
+        ):
+            for client in (deflating, plain):
+                await client.send('{"type":"subscribe","channel":"a"}' + " " * 500)
+                assert b"subscribed" in await client.recv(decode=False)
+            _broadcast(server, {"channel": "a", "payload": payload}, {"channel": "a", "payload": "short"})
+
+            received = [[json.loads(await client.recv()) for _ in range(2)] for client in (deflating, plain)]
+
+        assert received[0] == received[1]
+        assert [frame["payload"] for frame in received[0]] == [payload, "short"]
+        assert "permessage-deflate" in (
+            deflating.response.headers["Sec-WebSocket-Extensions"] if deflating.response else ""
+        )

@@ -17,6 +17,7 @@ class RecordingPeer:
     """
 
     fd = -1
+    deflates = False
 
     def __init__(self, ip: str = "192.0.2.1") -> None:
         self.ip = ip
@@ -37,7 +38,12 @@ class RecordingPeer:
     def waiting_bytes(self) -> int:
         return self.waiting
 
-    def send(self, frame: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        """Take one frame, or several that were written together."""
+        for frame in split_frames(data):
+            self._take(frame)
+
+    def _take(self, frame: bytes) -> None:
         if self.closes:
             return
         if self.room is not None:
@@ -78,6 +84,19 @@ class RecordingPeer:
     def close_code(self) -> int | None:
         """The code of the first close, or None while the connection is open."""
         return self.closes[0].code if self.closes else None
+
+
+def split_frames(data: bytes) -> list[bytes]:
+    """The frames of a server in one write; they have no mask (RFC 6455, section 5.2)."""
+    frames = []
+    while data:
+        length, head = data[1], 2
+        if length >= 126:
+            head = 4 if length == 126 else 10
+            length = int.from_bytes(data[2:head])
+        frames.append(data[: head + length])
+        data = data[head + length :]
+    return frames
 
 
 def _is_publication(frame: dict[str, Any]) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 from websockets.datastructures import Headers
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -15,9 +18,35 @@ from websockets.typing import Subprotocol
 from apex_rtm.errors import Refused, RtmError
 from apex_rtm.protocol import SUBPROTOCOL
 
+# Without context on either side: so one compressed message fits everybody, and none costs memory while it is idle.
+_DEFLATE: Final = [ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)]
+
 
 class HandshakeProtocol(ServerProtocol):
-    """`websockets`' protocol, whose refusals are JSON like every other failure."""
+    """`websockets`' protocol with our subprotocol and compression, whose refusals are JSON like every other failure."""
+
+    def __init__(self, max_frame_bytes: int, *, compresses: bool = False) -> None:
+        super().__init__(
+            extensions=_DEFLATE if compresses else None,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            select_subprotocol=select_subprotocol,
+            max_size=max_frame_bytes,
+        )
+
+    @property
+    def deflates(self) -> bool:
+        """True where the peer reads what `protocol.deflate` makes, with the largest window (RFC 7692, 7.1.2.1)."""
+        return any(
+            isinstance(extension, PerMessageDeflate) and extension.local_max_window_bits == zlib.MAX_WBITS
+            for extension in self.extensions
+        )
+
+    @property
+    def final_code(self) -> int:
+        """How it ended: the code of the side that began the closing, 1006 where neither did (RFC 6455, 7.1.5)."""
+        if self.close_sent is not None and not self.close_rcvd_then_sent:
+            return self.close_sent.code
+        return 1006 if self.close_rcvd is None else self.close_rcvd.code
 
     def reject(self, status: int, text: str) -> Response:
         code = {405: "method_not_allowed", 414: "too_large", 431: "too_large"}.get(status, "bad_request")

@@ -20,14 +20,13 @@ from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN, Event
-from websockets.typing import Subprotocol
 
 from apex_rtm import codes
 from apex_rtm.clock import Clock
 from apex_rtm.codes import Close
 from apex_rtm.counts import Counts
 from apex_rtm.edge.guard import Proxies, check_open_mode, check_origin
-from apex_rtm.edge.handshake import HandshakeProtocol, refusal, select_subprotocol, split_target
+from apex_rtm.edge.handshake import HandshakeProtocol, refusal, split_target
 from apex_rtm.errors import Refused, RtmError, Unavailable
 from apex_rtm.limits import ConnectionQuota, TokenBucket
 from apex_rtm.log import get_logger
@@ -63,6 +62,7 @@ class EdgeLimits:
     close_timeout_s: float
     frame_rate: float
     frame_burst: float
+    compresses: bool = False
 
 
 @dataclass(slots=True)
@@ -91,26 +91,23 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_bucket", "_connections", "_conversation", "_counted", "_fragments", "_gateway", "_is_text", "_own_fd",
-        "_paused", "_protocol", "_timer", "_transport", "_unhandled", "fd", "ip",
+        "_paused", "_protocol", "_timer", "_transport", "_unhandled", "deflates", "fd", "ip",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, server_state: ServerState) -> None:
         limits = gateway.limits
         self.ip = ""
         self.fd = self._own_fd = -1
+        self.deflates = False
         self._gateway = gateway
         self._connections = cast("set[Any]", server_state.connections)
-        self._protocol = HandshakeProtocol(
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            select_subprotocol=select_subprotocol,
-            max_size=limits.max_frame_bytes,
-        )
+        self._protocol = HandshakeProtocol(limits.max_frame_bytes, compresses=limits.compresses)
         self._bucket = TokenBucket(limits.frame_rate, limits.frame_burst, gateway.clock.monotonic())
         self._conversation: Conversation | None = None
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._fragments: list[bytes] = []
         self._is_text = True
-        self._unhandled: deque[bytes] = deque()
+        self._unhandled: deque[bytes] | None = None  # mostly nothing, and an empty deque takes 600 bytes
         self._paused = False
         self._counted = False
         self._timer: asyncio.TimerHandle | None = None
@@ -138,7 +135,7 @@ class Connection(asyncio.Protocol):
             self._conversation = None
         if self._counted:
             self._gateway.quota.leave(self.ip)
-            self._gateway.counts.closes[_final_code(self._protocol)] += 1
+            self._gateway.counts.closes[self._protocol.final_code] += 1
             self._counted = False
 
     def data_received(self, data: bytes) -> None:
@@ -263,9 +260,13 @@ class Connection(asyncio.Protocol):
             self.pause_writing()  # this was told to the HTTP protocol, whose socket it was until now
         else:
             self.fd = self._own_fd
+        self.deflates = self._protocol.deflates
         self._conversation = self._gateway.converse(self)
         wants_rtm = self._protocol.subprotocol == SUBPROTOCOL
         self._conversation.on_open(None if wants_rtm else [c for c in parse_qs(query).get("channel", []) if c])
+        # The library keeps both for as long as the connection lives: a third of what an idle one costs.
+        request.headers.clear()
+        response.headers.clear()
 
     def _check_handshake(self, path: str, headers: list[tuple[str, str]]) -> None:
         gateway = self._gateway
@@ -315,6 +316,8 @@ class Connection(asyncio.Protocol):
         except UnicodeDecodeError:
             self._end(codes.NOT_UTF8)
             return
+        if self._unhandled is None:
+            self._unhandled = deque()
         self._unhandled.append(data)
         self._handle_texts(conversation)
 
@@ -322,6 +325,8 @@ class Connection(asyncio.Protocol):
         """Hand over what has arrived, one by one, for as long as the conversation takes it; read no more until then."""
         while self._unhandled and not conversation.is_busy and self._protocol.state is OPEN:
             conversation.on_text(self._unhandled.popleft())
+        if not self._unhandled:
+            self._unhandled = None
         if self._transport.is_closing():
             return
         if conversation.is_busy:
@@ -379,10 +384,3 @@ def _duplicate(transport: asyncio.BaseTransport) -> int:
         return os.dup(sock.fileno())
     except OSError:
         return -1
-
-
-def _final_code(protocol: HandshakeProtocol) -> int:
-    """How a connection ended: the code of the side that began the closing, 1006 where neither did (RFC 6455, 7.1.5)."""
-    if protocol.close_sent is not None and not protocol.close_rcvd_then_sent:
-        return protocol.close_sent.code
-    return 1006 if protocol.close_rcvd is None else protocol.close_rcvd.code

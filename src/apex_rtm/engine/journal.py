@@ -35,6 +35,8 @@ class Entry:
     frame: bytes
     id: str
     has_sender_id: bool = False
+    deflated: bytes | None = None
+    """The frame in compressed form while it is written to those who can read that; not kept, nor counted."""
 
     @property
     def size_bytes(self) -> int:
