@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from dataclasses import replace
+from typing import Final
 
 import click
 
@@ -14,6 +16,8 @@ from bench.plan import FULL, QUICK, Run
 from bench.report import print_report, write_report
 from bench.scenario import SCENARIOS
 from bench.targets import judge
+
+_FILES: Final = 65_536
 
 
 @click.command()
@@ -31,6 +35,7 @@ def main(
     def say(text: str) -> None:
         click.echo(f"{time.monotonic() - started:6.1f} s  {text}")
 
+    _raise_file_limit()
     peers, missing = find_contestants()
     for name, reason in missing.items():
         say(f"{name} takes no part: {reason}")
@@ -50,6 +55,16 @@ def main(
     if write if write is not None else is_whole:
         for path in write_report(run.ledger, verdicts, machine, scale):
             say(f"wrote {path}")
+
+
+def _raise_file_limit() -> None:
+    """Ask for room for ten thousand connections on either side; every server inherits it. Only root may get it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard == resource.RLIM_INFINITY else max(hard, _FILES)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+    except (ValueError, PermissionError):
+        click.echo(f"ulimit -n is {hard}: with under {_FILES} the larger scenarios may fail")
 
 
 if __name__ == "__main__":

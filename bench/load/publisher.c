@@ -125,8 +125,11 @@ void on_publisher(struct publisher *p, uint32_t events) {
   ssize_t got = recv(p->fd, p->in + p->in_bytes, sizeof p->in - 1 - p->in_bytes, 0);
   if (got < 0 && errno == EAGAIN)
     return;
-  if (got <= 0) {
-    lost_publishers++;
+  if (got <= 0) {  // servers close connections that have been idle for some seconds; only an answer can be lost
+    if (p->busy)
+      lost_publishers++;
+    else
+      idle_publishers--;
     close(p->fd);
     p->fd = -1;
     return;
@@ -144,16 +147,22 @@ void on_publisher(struct publisher *p, uint32_t events) {
   idle_publishers++;
 }
 
-static void open_more(uint32_t wanted) {
+// Open those that were not there before and those that the server has closed in the meantime.
+static void open_all(uint32_t wanted) {
   if (publishers == NULL)
     publishers = calloc(1024, sizeof *publishers);
   if (wanted > 1024)
     fail("at most 1024 publishers");
-  for (; open_publishers < wanted; open_publishers++) {
-    struct publisher *p = &publishers[open_publishers];
+  for (uint32_t i = 0; i < wanted; i++) {
+    struct publisher *p = &publishers[i];
+    if (i < open_publishers && p->fd >= 0)
+      continue;
+    p->in_bytes = 0;
     p->fd = open_socket("127.0.0.1", world.port);
     watch(p->fd, EPOLLIN, tag_of(p), true);
   }
+  if (wanted > open_publishers)
+    open_publishers = wanted;
 }
 
 static struct publisher *take_idle(uint32_t among) {
@@ -174,7 +183,8 @@ static uint64_t under_way(const struct publication_plan *plan, uint32_t sent, ui
 
 bool publish(const struct publication_plan *plan, uint64_t *wall_ns, uint64_t *server_ns, uint64_t *own_ns) {
   read_template(plan);
-  open_more(plan->publishers);
+  turn(0);
+  open_all(plan->publishers);
   idle_publishers = plan->publishers;
   for (int i = 0; i < 20; i++)
     turn(2000000);  // the publishers' handshakes, and whatever else was still under way

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any, Final
+from urllib.request import Request, urlopen
 
-from bench.peer import Peer, Server
+from websockets.sync.client import connect
+
+from bench.generator import LoadFailed
+from bench.peer import Peer, Server, text_of
 from bench.plan import Run
 from bench.scenario.delivery import per_delivery_us
 
 SUBSCRIBERS: Final = 1000
 VALUE_BYTES: Final = 2000
+_PATIENCE_S: Final = 10
 
 
 def compressed(run: Run) -> None:
@@ -34,6 +40,20 @@ def _turn(run: Run, peer: Peer) -> str:
     return ", ".join(text)
 
 
+def _arrives_whole(server: Server) -> bool:
+    """Let another implementation read one compressed message: the generator counts such frames and does not inflate."""
+    wanted = {"value": text_of(VALUE_BYTES)}
+    with connect(f"ws://127.0.0.1:{server.port}/", max_size=None) as client:
+        if server.peer.script is not None:
+            client.send(server.peer.script(0))
+            client.recv(timeout=_PATIENCE_S)
+        body = json.dumps({"channel": "test", "eventName": "ping", "payload": wanted}).encode()
+        url = f"http://127.0.0.1:{server.http_port}/api/broadcast"
+        urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=_PATIENCE_S).close()
+        message = json.loads(client.recv(timeout=_PATIENCE_S))
+        return bool(client.protocol.extensions) and message["payload"] == wanted
+
+
 def _cost_us(run: Run, peer: Peer, subscribers: int, *, offered: bool) -> float | None:
     publications = run.scale.publishes // 3 if subscribers == 1 else max(run.scale.deliveries // subscribers // 2, 8)
     options: dict[str, Any] = {"deflate": 1} if offered else {}
@@ -41,6 +61,8 @@ def _cost_us(run: Run, peer: Peer, subscribers: int, *, offered: bool) -> float 
         opened = server.subscribe(subscribers, **options)
         if offered and opened["deflated"] != subscribers:
             return None
+        if offered and not _arrives_whole(server):
+            raise LoadFailed("what was compressed is not what was published")
         body = peer.body(value_bytes=VALUE_BYTES)
         server.publish(max(publications // 4, 4), body)
         answer = server.publish(publications, body)
