@@ -71,6 +71,7 @@ def test_the_worst_is_the_exit_code(config: Path) -> None:
 
 def test_json_is_complete_and_nothing_else(config: Path) -> None:
     config.chmod(0o644)
+    config.parent.chmod(0o755)
     result = run("--config", str(config), "--only", "config", "--json")
     told = json.loads(result.stdout)
     assert result.exit_code == told["exitCode"] == 2
@@ -108,6 +109,23 @@ def test_wrong_usage_is_told(arguments: list[str], words: str) -> None:
 def test_variables_of_the_other_commands_are_no_settings(config: Path) -> None:
     result = run("--config", str(config), "--only", "config.names", APEX_RTM_API_KEY="k", APEX_RTM_TOKEN="t")
     assert result.exit_code == 0, result.output
+
+
+def test_the_log_is_looked_for_where_the_running_server_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd tells the directory to the service and to nobody else."""
+    directory = tmp_path / "state"
+    monkeypatch.setenv("STATE_DIRECTORY", str(directory))
+    server = ServerProcess(tmp_path / "unused")
+    del server.settings["data_dir"]
+    server.start()
+    try:
+        monkeypatch.delenv("STATE_DIRECTORY")
+        result = run("--only", "data.mode", "--port", str(server.port))
+        assert f"{directory} has mode 0700" in result.output
+        result = run("--only", "data.mode", "--port", str(server.port), "--data-dir", str(tmp_path))
+        assert f"{tmp_path} has mode" in result.output
+    finally:
+        server.kill()
 
 
 def test_systemd_and_open_mode_do_not_go_together() -> None:

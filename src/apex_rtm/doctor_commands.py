@@ -19,6 +19,7 @@ from apex_rtm.doctor.catalogue import CHECKS
 from apex_rtm.doctor.check import Check
 from apex_rtm.doctor.examine import Finding, examine, select
 from apex_rtm.doctor.patient import BadUrl, Patient, normal_url
+from apex_rtm.doctor.process import listener_on, state_directory
 from apex_rtm.doctor.report import as_json, as_text, exit_code
 from apex_rtm.doctor.schema import NoLogin
 from apex_rtm.errors import ConfigurationError
@@ -103,10 +104,17 @@ def _meet(flags: dict[str, Any], config_file: Path | None) -> Patient:
     except ConfigurationError as error:
         patient.problems = tuple(error.problems)
         return patient
-    patient.settings = settings
+    patient.settings = _where_the_server_keeps_it(settings)
     if settings.oracle_dsn is not None:
         patient.connect = lambda: log_in(settings)
     return patient
+
+
+def _where_the_server_keeps_it(settings: Settings) -> Settings:
+    """Unless told where the log is, look where the running server has it: systemd tells only the service."""
+    server = listener_on(settings.port) if "data_dir" not in settings.model_fields_set else None
+    directory = None if server is None else state_directory(server)
+    return settings if directory is None else settings.model_copy(update={"data_dir": directory})
 
 
 def log_in(settings: Settings) -> Session:

@@ -134,17 +134,22 @@ def test_every_secret_that_stands_in_a_page_is_known_as_an_example() -> None:
 def test_a_file_that_others_can_read_or_change_is_a_failure(
     tmp_path: Path, make_patient: MakePatient, text: str, mode: int, command: str
 ) -> None:
+    tmp_path.chmod(0o755)
     file = tmp_path / "rtm.toml"
     file.write_text(text)
     file.chmod(mode)
     told = bad("config.files", make_patient({"config_file": file}))
     assert f"{command} {file}" in told
+    tmp_path.chmod(0o750)
+    assert good("config.files", make_patient({"config_file": file})), "a closed directory closes what is in it"
+    tmp_path.chmod(0o755)
     file.chmod(0o640)
     assert good("config.files", make_patient({"config_file": file}))
 
 
 @breaks("config.files")
 def test_the_password_file_counts_too(tmp_path: Path, make_patient: MakePatient) -> None:
+    tmp_path.chmod(0o755)
     password = tmp_path / "password"
     password.write_text("tiger")
     password.chmod(0o604)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
 from apex_rtm.doctor.check import State
-from tests.doctor.conftest import MakePatient
+from tests.doctor.conftest import SECURED, MakePatient
 from tests.doctor.scripted import answering, http
 from tests.doctor.shown import bad, breaks, good, run
-from tests.support.server import ServerProcess
+from tests.support.certificate import make_certificate
+from tests.support.server import ServerProcess, run_server
 
 
 def test_a_server_that_runs_is_good(make_patient: MakePatient, secured_server: ServerProcess) -> None:
@@ -18,6 +20,17 @@ def test_a_server_that_runs_is_good(make_patient: MakePatient, secured_server: S
     assert good("port.listening", patient)
     assert f"process {secured_server.pid}" in good("port.ours", patient)
     assert good("port.ready", patient) == "ready to take messages"
+
+
+@pytest.mark.slow
+def test_a_server_with_its_own_certificate_is_good(tmp_path: Path, make_patient: MakePatient) -> None:
+    """On this machine the name does not fit, and need not."""
+    pair = make_certificate(tmp_path)
+    files = {"tls_cert": str(pair.cert), "tls_key": str(pair.key)}
+    with run_server(tmp_path / "data", **SECURED, **files) as server:
+        patient = make_patient(port=str(server.port), **files)
+        for name in ("config.files", "port.listening", "port.ours", "port.ready", "clock.server", "loop.publish"):
+            assert good(name, patient), name
 
 
 def test_a_server_elsewhere_has_no_port_here(make_patient: MakePatient) -> None:

@@ -144,13 +144,14 @@ def _files(patient: Patient) -> Outcome:
     faults, remedies = [], []
     for path in [*secret, *plain]:
         try:
-            mode = path.stat().st_mode
+            mode, around = path.stat().st_mode, path.parent.stat().st_mode
         except OSError as error:
             faults.append(f"{path}: {error.strerror}")
             remedies.append(f"ls -ld {path.parent} {path}")
             continue
         forbidden = 0o007 if path in secret else 0o002
-        if mode & (forbidden | stat.S_IWGRP):
+        # Nobody gets to a file in a directory that may not be entered, whatever its own mode says.
+        if around & 0o001 and mode & (forbidden | stat.S_IWGRP):
             faults.append(f"{path} has mode {stat.S_IMODE(mode):04o}, so others can {_may(mode, forbidden)} it")
             remedies.append(f"chmod {'640' if path in secret else '644'} {path}")
     return (

@@ -22,14 +22,27 @@ class Process:
 
 
 def listener_on(port: int, proc: Path = Path("/proc")) -> Process | None:
-    """The process that listens on a TCP port; None where there is none or it may not be seen."""
+    """The process that listens on a TCP port; None where there is none or it may not be seen.
+
+    systemd holds the socket that it hands to a service, so it is named only where nobody else has it.
+    """
     inodes = _listening_inodes(port, proc)
     if not inodes:
         return None
-    for directory in proc.glob("[0-9]*"):
-        if inodes & _sockets_of(directory):
-            with contextlib.suppress(OSError):
-                return Process(int(directory.name), (directory / "comm").read_text(encoding="utf-8").strip())
+    pids = sorted((int(path.name) for path in proc.glob("[0-9]*") if inodes & _sockets_of(path)), reverse=True)
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            return Process(pid, (proc / str(pid) / "comm").read_text(encoding="utf-8").strip())
+    return None
+
+
+def state_directory(process: Process, proc: Path = Path("/proc")) -> Path | None:
+    """The directory that systemd made for a service (StateDirectory=); only root may look."""
+    with contextlib.suppress(OSError):
+        for line in (proc / str(process.pid) / "environ").read_bytes().split(b"\0"):
+            name, _, value = line.partition(b"=")
+            if name == b"STATE_DIRECTORY" and value:
+                return Path(value.decode("utf-8", "surrogateescape").split(":")[0])
     return None
 
 

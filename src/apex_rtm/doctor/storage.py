@@ -44,7 +44,7 @@ def _writable(patient: Patient) -> Outcome:
     except OSError as error:
         return failure(
             f"{user} cannot write to {directory}: {error.strerror}", f"chown -R {user}: {directory}    # as root",
-            f"chmod 700 {directory}", "sudo -u apex-rtm apex-rtm doctor    # or run the doctor as the server's user",
+            f"chmod 700 {directory}", "sudo apex-rtm doctor …    # or run the doctor as root, or as the server's user",
         )  # fmt: skip
     file = directory / FILE_NAME
     if file.exists() and not os.access(file, os.W_OK):
