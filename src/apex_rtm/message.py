@@ -132,8 +132,10 @@ _LONG_RUN: Final = b"0" * 200
 _DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789", b"0" * 9)
 # An unclosed string is taken to the end: were it skipped, each quote inside would start the scan anew (quadratic).
 _STRING: Final = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
-_BRACKET: Final = re.compile(_STRING + rb"|([\[{])|([\]}])", re.DOTALL)
-_BRACKET_OR_COMMA: Final = re.compile(_BRACKET.pattern + rb"|(,)", re.DOTALL)
+_WHOLE_STRING: Final = re.compile(_STRING, re.DOTALL)
+_BRACKET_OR_COMMA: Final = re.compile(_STRING + rb"|([\[{])|([\]}])|(,)", re.DOTALL)
+_NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
+_NEITHER_QUOTE_NOR_BRACKET: Final = bytes(set(_NO_BRACKET) - {ord('"')})
 
 
 def check_json(body: bytes, *, max_depth: int) -> None:
@@ -155,11 +157,11 @@ def check_json(body: bytes, *, max_depth: int) -> None:
 
 def _check_depth(body: bytes, max_depth: int) -> None:
     # Done on the text, in time linear in its length: a parser that recurses could be made to fall over first.
+    if b"\\" not in body:
+        body = body.translate(None, _NEITHER_QUOTE_NOR_BRACKET)  # so that there is little left to search for strings
     depth = 0
-    for found in _BRACKET.finditer(body):
-        if found.lastindex is None:  # a string
-            continue
-        depth += 1 if found.lastindex == 1 else -1
+    for character in _WHOLE_STRING.sub(b"", body).translate(None, _NO_BRACKET):
+        depth += 1 if character in b"[{" else -1
         if depth > max_depth:
             raise Refused("invalid_json", f"JSON is nested deeper than {max_depth}")
 
