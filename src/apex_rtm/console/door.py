@@ -97,7 +97,8 @@ class Door:
         """POST /console/api/login `{"key": "…"}`."""
         _check_same_origin(request)
         ip = self._ip(request)
-        if not self._may_try(ip):
+        tries = self._tries_of(ip)
+        if not tries.take(self._clock.monotonic()):
             _log.warning("console.login_refused", ip=ip, cause="too many tries")
             raise Refused("rate_limited", "too many tries from this address, wait a minute")
         body = await self._api.read_body(request)
@@ -106,6 +107,7 @@ class Door:
         if not self._passes.is_key(decode_request(body, LoginRequest, max_depth=4).key):
             _log.warning("console.login_refused", ip=ip, cause="wrong key")
             raise Refused("unauthorized", "that is not the console's key")
+        tries.take(self._clock.monotonic(), -1)  # who has the key may come and go
         _log.info("console.login", ip=ip)
         return self._with_cookie(request, _json({"ok": True}), self._passes.log_in())
 
@@ -150,7 +152,7 @@ class Door:
         said = request.headers.get("x-forwarded-proto") if self._proxies.is_trusted(_peer(request)) else None
         return (said or request.url.scheme) == "https"
 
-    def _may_try(self, ip: str) -> bool:
+    def _tries_of(self, ip: str) -> TokenBucket:
         """Five tries, then one in twelve seconds. An IPv6 network counts as one address: it has 2^64 to try from."""
         now = self._clock.monotonic()
         key = _network(ip)
@@ -158,7 +160,7 @@ class Door:
         self._tries[key] = bucket
         while len(self._tries) > _MAX_ADDRESSES:
             self._tries.popitem(last=False)
-        return bucket.take(now)
+        return bucket
 
 
 def _check_same_origin(request: Request) -> None:
