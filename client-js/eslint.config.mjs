@@ -3,7 +3,8 @@ import js from '@eslint/js';
 
 // Everything else of a browser is reached through the window that the file is given, and so can be another in a test.
 const BROWSER_GLOBALS = ['self', 'globalThis', 'URL', 'URLSearchParams', 'TextDecoder'];
-const NODE_GLOBALS = ['URL', 'Buffer', 'process', 'setImmediate', 'console', 'EventTarget', 'Event', 'atob'];
+const NODE_GLOBALS = ['URL', 'Buffer', 'process', 'setImmediate', 'console', 'EventTarget', 'Event', 'atob',
+  'structuredClone', 'AbortController'];
 
 const rules = {
   ...js.configs.recommended.rules,

@@ -37,6 +37,7 @@
 
     /** @param {string} id of a page that comes */
     join(id) {
+      if (this._pages.has(id)) return;
       this._pages.set(id, { id, tokens: [], names: new Map(), presence: new Set(), pings: [] });
     }
 
@@ -297,8 +298,7 @@
     /** @param {any} frame @param {string} text */
     _publish(frame, text) {
       const { channel, epoch, offset } = frame;
-      const { user } = this._hello;
-      const subs = Array.from(this._subs.values()).filter(({ name }) => takes(name, channel, user));
+      const subs = Array.from(this._subs.values()).filter(({ name }) => takes(name, channel, this._hello.user));
       const replaying = subs.find(({ isBusy }) => isBusy);
       this._replay.add(frame, text, replaying ? replaying.name : '');
       for (const sub of subs) sub.last = { channel, epoch, offset };

@@ -273,7 +273,8 @@
       for (const id of to) {
         const port = this._ports.get(id);
         if (!port) continue;
-        if (kind === 'welcome' && port.readyState === 0) port.open(term);
+        if (kind === 'welcome' && port.readyState > 0) continue; // it had greeted twice
+        else if (kind === 'welcome') port.open(term);
         else if (term !== port.leader) continue; // from one who has slept, and does not know that another leads
         else if (kind === 'end') this._endPort(port, code, reason);
         else if (port.onmessage) port.onmessage({ data: text });
@@ -284,7 +285,9 @@
     _endPort(port, code, reason) {
       this._ports.delete(port.id);
       port.end(code, reason); // which may ask for another at once
-      if (!this._ports.size) this._go();
+      const stay = this._stay;
+      // Not before the others have been told, too.
+      Promise.resolve().then(() => stay === this._stay && !this._ports.size && this._go());
     }
   }
 

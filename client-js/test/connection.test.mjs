@@ -423,6 +423,29 @@ test('a page that becomes visible asks whether its socket is still alive', async
   assert.equal(connection.state, 'disconnected');
 });
 
+test('a page that is frozen holds no socket and returns with it', async () => {
+  const connection = await connected();
+  page.document.dispatchEvent(new Event('freeze'));
+  assert.equal(connection.changes.at(-1).reason, 'pagehide');
+  await until(() => server.sockets.clients.size === 0);
+  page.document.dispatchEvent(new Event('resume'));
+  await back(connection);
+  assert.equal(server.connections, 2);
+});
+
+test('after a sleep the server is asked at once, and a dead socket left within seconds', async () => {
+  server.override('ping', () => null);
+  const connection = await connected();
+  page.clock.advance(5000);
+  assert.equal(server.sent('ping').length, 0);
+  const { now } = Date;
+  mock.method(Date, 'now', () => now() + 60000);
+  page.clock.advance(5000);
+  await server.heard('ping');
+  page.clock.advance(5000);
+  assert.equal(connection.changes.at(-1).reason, 'server is silent');
+});
+
 test('a page in the back/forward cache holds no socket and returns with it', async () => {
   const connection = await connected();
   page.fire('pageshow'); // the first one, when nothing was hidden
