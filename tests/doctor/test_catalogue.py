@@ -30,6 +30,12 @@ def test_each_check_has_a_test_in_which_it_fails(check_id: str) -> None:
     assert breaking_tests().get(check_id), f"no test says @breaks({check_id!r})"
 
 
+@pytest.mark.parametrize("check_id", [check.id for check in CHECKS])
+def test_each_check_has_a_test_in_which_it_is_content(check_id: str) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in HERE.glob("test_*.py")]
+    assert any(re.search(rf'\bgood\(\s*"{re.escape(check_id)}"', text) for text in texts)
+
+
 def test_each_check_has_a_section_of_the_page_and_the_page_has_no_other() -> None:
     sections = re.findall(r"^### `([\w.]+)`$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sections == [check.id for check in CHECKS]

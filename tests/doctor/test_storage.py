@@ -49,6 +49,8 @@ def used(make_patient: MakePatient) -> Patient:
 def test_a_log_in_order_is_good(used: Patient) -> None:
     for name in ALL:
         assert good(name, used), name
+    assert "can write to" in good("data.writable", used)
+    assert "are free" in good("data.space", used)
     assert "in order" in good("data.integrity", used)
 
 

@@ -97,6 +97,15 @@ def test_a_private_root_is_a_failure_until_it_is_given(bench: Bench) -> None:
 
 
 @breaks("tls.chain")
+def test_a_chain_that_no_rule_allows_is_a_failure_with_openssls_words(bench: Bench) -> None:
+    """A certificate of a server may not sign others."""
+    server_only = make("Not An Authority", bench.root, hosts=["ca.example.com"])
+    told = bad("tls.chain", bench.visit(make("rtm", server_only, hosts=HOSTS), server_only))
+    assert "the chain is refused: " in told
+    assert "openssl s_client -connect localhost:" in told
+
+
+@breaks("tls.chain")
 def test_a_chain_in_the_wrong_order_is_warned_of(bench: Bench) -> None:
     lower = make("Lower Intermediate", bench.middle)
     patient = bench.visit(make("rtm", lower, hosts=HOSTS), bench.middle, lower)

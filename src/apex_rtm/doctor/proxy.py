@@ -166,12 +166,21 @@ def _judge_ip(seen: str | None, mine: str, listed: Answer) -> Outcome:
         )
     if seen == mine:
         return ok(f"the client is known by its own address ({seen}), and a forged one is not believed")
-    if ipaddress.ip_address(seen).is_loopback or ipaddress.ip_address(seen).is_private:
+    if _is_inner(seen):
         return failure(
             f"this client ({mine}) is taken for {seen}: with the proxy's address for everybody, one client uses up "
             "max_connections_per_ip for all", name, trust, _RELOAD,
         )  # fmt: skip
     return ok(f"the client is known as {seen} (this machine is {mine}), and a forged address is not believed")
+
+
+def _is_inner(ip: str) -> bool:
+    """Tell whether an address is none of the internet's: a proxy's, or none at all for a socket in a file."""
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return True
+    return address.is_loopback or address.is_private
 
 
 def _body(patient: Patient) -> Outcome:

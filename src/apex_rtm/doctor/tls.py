@@ -16,6 +16,7 @@ _DAY_S: Final = 86_400
 _WARN_DAYS: Final = 14  # certbot renews when 30 are left: with 14 it has failed for two weeks
 _RELOAD: Final = "nginx -t && systemctl reload nginx"
 _SELF_SIGNED: Final = (18, 19)
+_ISSUER_MISSING: Final = (2, 20, 21)
 
 
 def _reachable(patient: Patient) -> Outcome:
@@ -71,6 +72,11 @@ def _chain(patient: Patient) -> Outcome:
         return failure(
             f"the chain ends at {last.subject}, which this machine does not trust",
             "apex-rtm doctor --ca-file root.pem    # a private authority: every browser and the wallet need its root",
+        )
+    if number not in _ISSUER_MISSING:
+        return failure(
+            f"the chain is refused: {words} (OpenSSL's number {number})",
+            f"openssl s_client -connect {patient.host}:{patient.port} -servername {patient.host} -showcerts </dev/null",
         )
     fetch = [f"curl -s {url} | openssl x509 -inform der >> chain.pem" for url in last.issuer_urls[:1]]
     return failure(
