@@ -93,8 +93,10 @@ def test_each_fault_is_named_at_the_start_and_harmless_at_a_reload(
 def test_a_key_that_everybody_may_read_is_told(pairs: tuple[Pair, Pair], tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     key.write_bytes(pairs[0].key.read_bytes())
-    for mode, events in ((0o644, ["certificate.exposed", "certificate.loaded"]), (0o640, ["certificate.loaded"])):
+    exposed, closed = ["certificate.exposed", "certificate.loaded"], ["certificate.loaded"]
+    for mode, directory, events in ((0o644, 0o755, exposed), (0o640, 0o755, closed), (0o644, 0o700, closed)):
         key.chmod(mode)
+        tmp_path.chmod(directory)
         with structlog.testing.capture_logs() as logs:
             Certificates(pairs[0].cert, key)
         assert [entry["event"] for entry in logs] == events

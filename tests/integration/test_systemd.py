@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -312,3 +313,26 @@ def test_the_server_needs_no_system_call_that_its_unit_forbids(tmp_path: Path) -
     # libuv does without io_uring where it is refused; SQLite gives files away only when it is root.
     tolerated = {"io_uring_setup"} | ({"fchown"} if os.geteuid() == 0 else set())
     assert used - _allowed() <= tolerated, used - _allowed()
+
+
+# ── its log ──
+
+
+def test_a_log_file_may_be_copied_and_emptied_while_it_runs(tmp_path: Path) -> None:
+    """logrotate with copytruncate: the next line is the first of the file again, and no hole of zero bytes is before it."""
+    log = tmp_path / "apex-rtm.log"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("APEX_RTM_")}
+    environ |= {"APEX_RTM_DATA_DIR": str(tmp_path / "data"), "APEX_RTM_PORT": "0"}
+    with log.open("ab") as appended:  # as systemd opens StandardError=append:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "apex_rtm", "serve"], env=environ, stdout=subprocess.PIPE, stderr=appended
+        )
+        assert process.stdout is not None
+        assert b"listens on" in process.stdout.readline()
+        assert b"server.started" in log.read_bytes()
+        os.truncate(log, 0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        process.stdout.close()
+    lines = log.read_bytes().splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["server.stopped"]

@@ -15,7 +15,8 @@ from apex_rtm.errors import ConfigurationError
 from apex_rtm.log import get_logger
 
 _log = get_logger(__name__)
-_OTHERS_MAY_READ: Final = 0o004
+_OTHERS_READ: Final = 0o004
+_OTHERS_ENTER: Final = 0o001
 _ACCEPTED_AT_ONCE: Final = 128  # then the others have their turn
 _ACCEPT_PAUSE_S: Final = 1.0
 
@@ -52,7 +53,7 @@ class Certificates:
             raise ConfigurationError([self._explain(error)]) from error
         except OSError as error:
             raise ConfigurationError([f"tls_cert: {self._cert} cannot be read: {error.strerror}"]) from error
-        if self._key.stat().st_mode & _OTHERS_MAY_READ:
+        if _others_may_read(self._key):
             _log.warning("certificate.exposed", file=str(self._key), remedy="chmod o-r: every user may read the key")
         _log.info("certificate.loaded", file=str(self._cert), sha256=_fingerprint(chain))
         return context
@@ -71,6 +72,10 @@ def _read(setting: str, path: Path) -> str:
         return path.read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise ConfigurationError([f"{setting}: {path} cannot be read: {error.strerror}"]) from error
+
+
+def _others_may_read(path: Path) -> bool:
+    return bool(path.stat().st_mode & _OTHERS_READ and path.parent.stat().st_mode & _OTHERS_ENTER)
 
 
 def _refuse_password() -> str:
