@@ -167,6 +167,8 @@ interface RtmBroadcastConfig {
   /** Further items whose values go into session state with the call. */
   pageItems?: string[];
   onError?: 'show' | 'log' | 'ignore' | 'stop';
+  /** What the user sees of any failure; unless given, what the server or the browser says. */
+  errorText?: string;
 }
 
 /** A subscription with what it belongs to. */

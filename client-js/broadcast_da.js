@@ -25,16 +25,17 @@
   }
 
   /**
-   * Says what went wrong, in the way that was set.
-   * @param {RtmBroadcastConfig['onError']} onError @param {string} message
+   * Says what went wrong, in the way that was set: the reason to the console, the text of the developer to the user.
+   * @param {RtmBroadcastConfig} settings @param {string} message
    */
-  function report(onError, message) {
+  function report({ onError, errorText }, message) {
     const { apex } = root;
     if (onError === 'ignore') return apex.debug.info('rtm: broadcast failed, ignored:', message);
     apex.debug.error('rtm: broadcast failed:', message);
     if (onError === 'log') return;
     apex.message.clearErrors();
-    apex.message.showErrors({ type: 'error', location: 'page', message, unsafe: true }); // unsafe: APEX escapes it
+    // unsafe: APEX escapes it
+    apex.message.showErrors({ type: 'error', location: 'page', message: errorText || message, unsafe: true });
   }
 
   /** The value as the database knows it: several values are one text with colons. @param {string} itemName */
@@ -51,7 +52,7 @@
     // Without "Wait for Result" there is no callback to resume: the following actions have been run already.
     const resume = (/** @type {boolean} */ hasFailed) => root.apex.da.resume(resumeCallback, hasFailed);
     const fail = (/** @type {string} */ message) => {
-      report(onError, message);
+      report(settings, message);
       resume(onError === 'stop');
     };
     let value;

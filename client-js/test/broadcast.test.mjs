@@ -86,3 +86,15 @@ test('an item that is not on the page is an error before anything is sent', () =
   assert.deepEqual(apex.resumed, [true]);
   assert.deepEqual(apex.ajax, []);
 });
+
+test('the user sees the text of the developer, the console the reason', () => {
+  apex.answer = new Error('Internal Server Error');
+  const config = { itemName: 'P10_MESSAGE', onError: 'show', errorText: 'Not <b>sent</b>.' };
+  page.rtm.broadcast({ action: { ajaxIdentifier: 'AJAX' } }, config);
+  page.rtm.broadcast({ action: { ajaxIdentifier: 'AJAX' } }, { ...config, itemName: 'P99_X' });
+  const shown = { type: 'error', location: 'page', message: 'Not <b>sent</b>.', unsafe: true };
+  assert.deepEqual(apex.messages, [shown]);
+  assert.deepEqual(apex.logged.map(([, words]) => words.replace(/.*failed: /, '')), [
+    'Internal Server Error', 'There is no item P99_X on this page',
+  ]);
+});
