@@ -44,6 +44,7 @@ from apex_rtm.settings import Namespace, Settings
 from apex_rtm.surroundings import SessionLimits, Surroundings
 from apex_rtm.systemd import Notifier
 from apex_rtm.tokens import TokenVerifier
+from apex_rtm.tracing import make_tracing
 
 _log = get_logger(__name__)
 _TICK_S = 1.0
@@ -112,13 +113,14 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
         settings.max_body_bytes,
         settings.max_json_depth,
         settings.body_timeout_s,
+        make_tracing(is_wanted=settings.tracing),
     )
     relay = None
     if outbox is not None or settings.oracle_dsn is not None:
         relay = make_relay_thread(settings, publisher, clock, outbox)
     pages = make_pages(settings, api, quota, intake, None if relay is None else relay.counts)
     gateway.serves_pages = pages.has_console
-    intake.doors = make_doors(api)
+    intake.doors = None if settings.tracing else make_doors(api)  # a trace needs what that way leaves out
     app = make_app(api, extra_routes=pages.routes)
     config = Config(
         app,

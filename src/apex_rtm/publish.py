@@ -13,6 +13,7 @@ from apex_rtm.engine.base import Engine
 from apex_rtm.errors import Refused, RtmError, Unavailable
 from apex_rtm.limits import TokenBucket
 from apex_rtm.message import Message, Published, check_json, decode_batch, decode_message
+from apex_rtm.tracing import Mark
 
 
 class Publisher:
@@ -30,24 +31,26 @@ class Publisher:
         self._max_json_depth = max_json_depth
         self._bucket = TokenBucket(publish_rate, max(publish_rate, max_batch_messages), clock.monotonic())
 
-    async def publish(self, body: bytes) -> Published:
-        """Publish the one message that `body` is. Raises Refused, Unavailable."""
+    async def publish(self, body: bytes, mark: Mark | None = None) -> Published:
+        """Publish the one message that `body` is, marked where it is traced. Raises Refused, Unavailable."""
         self._check_size(body)
         check_json(body, max_depth=self._max_json_depth)
         message = decode_message(body)
         self._check_rate(1)
-        (result,) = await self._append([message])
+        (result,) = await self._append([message if mark is None else mark(message)])
         if isinstance(result, Unavailable):
             raise result
         return result
 
-    async def publish_batch(self, body: bytes) -> list[Published | RtmError]:
+    async def publish_batch(self, body: bytes, mark: Mark | None = None) -> list[Published | RtmError]:
         """Publish many messages; one result each, in order. Raises Refused when the batch itself is wrong."""
         check_json(body, max_depth=self._max_json_depth)
         parts = decode_batch(body, self._max_batch_messages)
         self._check_rate(len(parts))
         decoded = [self._decode(part) for part in parts]
         good: Sequence[Message] = [message for message in decoded if isinstance(message, Message)]
+        if mark is not None:
+            good = [mark(message) for message in good]
         published = iter(await self._append(good) if good else [])
         return [next(published) if isinstance(message, Message) else message for message in decoded]
 

@@ -31,6 +31,7 @@ from apex_rtm.message import Published, decode_request
 from apex_rtm.overview import connections_of, describe_channels, history_of, presence_of
 from apex_rtm.publish import Publisher
 from apex_rtm.revocations import Revocation
+from apex_rtm.tracing import Mark, Tracing
 
 _log = get_logger(__name__)
 _encode = msgspec.json.encode
@@ -74,24 +75,33 @@ class Api:
     max_body_bytes: int
     max_json_depth: int
     body_timeout_s: float
+    tracing: Tracing | None = None
 
     # ── publishing ──
 
     async def broadcast(self, request: Request) -> Response:
         """POST /api/broadcast."""
-        return _ready_json(await self.publish(await self.read_body(request)))
+        body = await self.read_body(request)
+        if self.tracing is None:
+            return _ready_json(await self.publish(body))
+        with self.tracing.publishing(request.headers) as mark:
+            return _ready_json(await self.publish(body, mark))
 
-    async def publish(self, body: bytes) -> bytes:
+    async def publish(self, body: bytes, mark: Mark | None = None) -> bytes:
         """Publish the one message that `body` is; return the answer. Raises Refused, Unavailable."""
-        return _encode({"ok": True, **_result(await self.publisher.publish(body))})
+        return _encode({"ok": True, **_result(await self.publisher.publish(body, mark))})
 
     async def broadcast_batch(self, request: Request) -> Response:
         """POST /api/broadcast/batch."""
-        return _ready_json(await self.publish_batch(await self.read_body(request)))
+        body = await self.read_body(request)
+        if self.tracing is None:
+            return _ready_json(await self.publish_batch(body))
+        with self.tracing.publishing(request.headers) as mark:
+            return _ready_json(await self.publish_batch(body, mark))
 
-    async def publish_batch(self, body: bytes) -> bytes:
+    async def publish_batch(self, body: bytes, mark: Mark | None = None) -> bytes:
         """Publish many messages; return the answer. Raises Refused."""
-        results = await self.publisher.publish_batch(body)
+        results = await self.publisher.publish_batch(body, mark)
         return _encode({"ok": True, "results": [_batch_result(result) for result in results]})
 
     # ── rights ──
