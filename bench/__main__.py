@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from dataclasses import replace
-from typing import Final
 
 import click
 
@@ -14,10 +12,9 @@ from bench.ledger import Ledger
 from bench.machine import describe_machine
 from bench.plan import FULL, QUICK, Run
 from bench.report import print_report, write_report
+from bench.room import fit, raise_file_limit
 from bench.scenario import SCENARIOS
 from bench.targets import judge
-
-_FILES: Final = 65_536
 
 
 @click.command()
@@ -35,7 +32,7 @@ def main(
     def say(text: str) -> None:
         click.echo(f"{time.monotonic() - started:6.1f} s  {text}")
 
-    _raise_file_limit()
+    raise_file_limit()
     peers, missing = find_contestants()
     for name, reason in missing.items():
         say(f"{name} takes no part: {reason}")
@@ -44,7 +41,11 @@ def main(
     scale = QUICK if quick else FULL
     if rounds is not None:
         scale = replace(scale, rounds=rounds)
-    run = Run(scale, peers, Ledger(), say)
+    ledger = Ledger()
+    scale = fit(scale, ledger.notes.append)
+    for note in ledger.notes:
+        say(note)
+    run = Run(scale, peers, ledger, say)
     for name, scenario in SCENARIOS.items():
         if not only or name in only:
             scenario(run)
@@ -55,16 +56,6 @@ def main(
     if write if write is not None else is_whole:
         for path in write_report(run.ledger, verdicts, machine, scale):
             say(f"wrote {path}")
-
-
-def _raise_file_limit() -> None:
-    """Ask for room for ten thousand connections on either side; every server inherits it. Only root may get it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = hard if hard == resource.RLIM_INFINITY else max(hard, _FILES)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
-    except (ValueError, PermissionError):
-        click.echo(f"ulimit -n is {hard}: with under {_FILES} the larger scenarios may fail")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def _versions() -> dict[str, str | None]:
     packages = json.loads((PEERS / "package-lock.json").read_text())["packages"]
     found |= {name: packages[f"node_modules/{name}"]["version"] for name in ("ws", "express", "socket.io")}
     program = find_centrifugo()
-    found["Centrifugo"] = None if program is None else _said_by(str(program), "version")
+    said = _said_by(str(program), "version") if program else None
+    found["Centrifugo"] = next(iter(re.findall(r"v[\d.]+", said or "")), None)
     return found
 
 
