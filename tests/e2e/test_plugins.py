@@ -16,6 +16,7 @@ from tests.support.apex.door import Apex
 from tests.support.apex.page import (
     BROADCAST_PROCESS,
     EXECUTE_CODE,
+    JAVASCRIPT,
     LISTENER,
     REFRESH,
     Action,
@@ -28,6 +29,7 @@ from tests.support.apex.page import (
 )
 from tests.support.apex.recipe import read_sections
 from tests.support.chromium import open_tab
+from tests.support.server import API_KEY
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -244,40 +246,44 @@ async def test_a_modal_dialog_listens_for_itself(browser: Browser, apex: Apex) -
         await expect(tab.locator("#P10_MESSAGE")).to_have_value("below")
 
 
-# On Error, whether the action waits for its result, the message that the user sees, whether the next action runs.
+# Button, On Error, Wait for Result, the message that the user sees, whether the next action runs.
 ON_ERROR = [
-    ("Show", True, "Sorry, not sent.", True),
-    ("Log", True, None, True),
-    ("Ignore", True, None, True),
-    ("Stop", True, "Sorry, not sent.", False),
-    ("Show", False, "Sorry, not sent.", True),
+    ("SHOW", "Show", True, "Sorry: SHOW.", True),
+    ("LOG", "Log", True, None, True),
+    ("IGNORE", "Ignore", True, None, True),
+    ("STOP", "Stop", True, "Sorry: STOP.", False),
+    ("SHOW_AT_ONCE", "Show", False, "Sorry: SHOW_AT_ONCE.", True),
 ]
 
 
-@pytest.mark.parametrize(("on_error", "waits", "shown", "goes_on"), ON_ERROR)
-async def test_on_error_does_what_was_set(
-    browser: Browser, apex: Apex, on_error: str, waits: bool, shown: str | None, goes_on: bool
-) -> None:
-    settings = {"On Error": on_error} | ({"Error Message": "Sorry, not sent."} if on_error in ("Show", "Stop") else {})
+def error_action(button: str, on_error: str, *, waits: bool, shown: str | None) -> DynamicAction:
+    """A button that broadcasts, and an action after it that says that it ran."""
+    settings = {"On Error": on_error} | ({"Error Message": shown} if shown else {})
     send = broadcast("test", **settings)
     send.waits_for_result = waits
-    after = Action("Execute JavaScript Code", code="window.wentOn = true; this.browserEvent.target.title = 'went on';")
-    apex.add(Page(17, buttons=[Button("SEND")], dynamic_actions=[on_click("SEND", send, after)]))
+    return on_click(button, send, Action(JAVASCRIPT, code=f"window.wentOn = '{button}';"))
+
+
+async def test_on_error_does_what_was_set(browser: Browser, apex: Apex) -> None:
+    actions = [error_action(name, on_error, waits=waits, shown=shown) for name, on_error, waits, shown, _ in ON_ERROR]
+    apex.add(Page(17, buttons=[Button(row[0]) for row in ON_ERROR], dynamic_actions=actions))
     apex.configure(api_key="another-key")
     try:
         async with open_tab(browser, may_complain="rtm: broadcast failed") as tab:
             await tab.goto(apex.link(17, apex.login("SCOTT")))
-            async with tab.expect_response("**/wwv_flow.ajax") as answered:
-                await tab.click("#SEND")
-            assert "error" in await (await answered.value).json()
-            if shown is None:
-                await tab.wait_for_function("() => window.wentOn")
-                assert await tab.locator("#APEX_ERROR_MESSAGE p").count() == 0
-            else:
-                await expect(tab.locator("#APEX_ERROR_MESSAGE p")).to_have_text(shown)
-            assert await tab.evaluate("window.wentOn === true") is goes_on
+            for button, _, _, shown, goes_on in ON_ERROR:
+                await tab.evaluate("apex.message.clearErrors(); window.wentOn = '';")
+                async with tab.expect_response("**/wwv_flow.ajax") as answered:
+                    await tab.click(f"#{button}")
+                assert "error" in await (await answered.value).json()
+                if shown is not None:
+                    await expect(tab.locator("#APEX_ERROR_MESSAGE p")).to_have_text(shown)
+                if goes_on:
+                    await tab.wait_for_function("(button) => window.wentOn === button", arg=button)
+                assert await tab.evaluate("window.wentOn") == (button if goes_on else "")
+                assert await tab.locator("#APEX_ERROR_MESSAGE p").count() == (shown is not None)
     finally:
-        apex.configure(api_key="test-api-key")
+        apex.configure(api_key=API_KEY)
 
 
 def order_page(delivery: str, fault: str = "") -> Page:
@@ -346,8 +352,12 @@ async def test_200_listeners_are_one_connection(browser: Browser, apex: Apex) ->
         async with open_tab(browser) as tab:
             await listening(apex, names[-1], (tab, "SCOTT"), page=21)
             await remember(tab, "rtm-message")
-            for name in names:
-                apex.publish(name, name)
+            messages = [{"channel": name, "payload": name} for name in names]
+            with apex.server.client() as http:
+                for start in (0, 100):
+                    http.post(
+                        "/api/broadcast/batch", json={"messages": messages[start : start + 100]}
+                    ).raise_for_status()
             await tab.wait_for_function("() => remembered.length >= 200", timeout=15_000)
             assert sorted(event["data"]["payload"] for event in await events_of(tab)) == sorted(names)
             with apex.server.client() as http:

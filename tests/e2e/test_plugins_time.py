@@ -8,7 +8,6 @@ from pathlib import Path
 import jwt
 import pytest
 from playwright.async_api import Browser, expect
-from playwright.async_api import Page as Tab
 
 from tests.e2e.parts import broadcast, events_of, listener, listening, on_click, on_message, remember
 from tests.support.apex.door import Apex, run_apex
@@ -54,12 +53,6 @@ def shorten_tokens(apex: Apex) -> None:
     apex.database.run(work)
 
 
-def ends_at(apex: Apex) -> list[int]:
-    """When the tokens end that AJAX callbacks gave out."""
-    texts = [answer["token"] for answer in apex.instance.answers if "token" in answer]
-    return [int(jwt.decode(text, options={"verify_signature": False})["exp"]) for text in texts]
-
-
 async def test_a_restarted_server_loses_and_repeats_nothing(browser: Browser, own_apex: Apex) -> None:
     own_apex.add(page())
     async with open_tab(browser, may_complain=SERVER_AWAY) as tab:
@@ -97,69 +90,56 @@ async def test_what_was_sent_while_the_server_was_away_is_told(browser: Browser,
         await expect(tab.locator("#P10_LOG")).to_have_text("sent ")
 
 
-async def test_a_token_is_renewed_by_ajax_before_it_ends(browser: Browser, own_apex: Apex) -> None:
+async def test_a_token_is_renewed_by_ajax_before_it_ends_unless_the_session_has(
+    browser: Browser, own_apex: Apex
+) -> None:
+    """SCOTT goes on. KING has been logged out: APEX refuses the renewal, and the server closes at the token's end."""
     own_apex.add(page())
     shorten_tokens(own_apex)
-    async with open_tab(browser) as tab:
-        await listening(own_apex, "news", (tab, "SCOTT"))
-        await remember(tab, "rtm-disconnected", "rtm-error")
-        await outlive(tab, own_apex, renewals=1)
+    async with open_tab(browser) as scott, open_tab(browser, may_complain="rtm|session has ended") as king:
+        await listening(own_apex, "news", (scott, "SCOTT"), (king, "KING"))
+        own_apex.instance.logout(max(own_apex.instance.sessions))
+        for tab in (scott, king):
+            await remember(tab, "rtm-disconnected", "rtm-error")
+        await king.wait_for_function("() => remembered.length === 1", timeout=20_000)
+        await own_apex.heard("news", "KING", connections=0)
         own_apex.publish("news", {"value": "after the end of the first token"})
-        await expect(tab.locator("#P10_LOG")).to_have_text("after the end of the first token ")
-        assert await events_of(tab) == []
-    assert not [row for row in own_apex.log() if row["source"] == "RTM_LISTENER_DA"]
+        await expect(scott.locator("#P10_LOG")).to_have_text("after the end of the first token ")
+
+        (event,) = await events_of(king)
+        assert (event["name"], event["data"]["code"]) == ("rtm-disconnected", 4001)
+        assert await king.locator("#P10_LOG").text_content() == ""
+        assert await events_of(scott) == []
+    answers = own_apex.instance.answers
+    assert {answer["error"] for answer in answers if "error" in answer} == {"Your session has ended."}
+    renewed = [answer["token"] for answer in answers if "token" in answer]
+    assert {jwt.decode(token, options={"verify_signature": False})["sub"] for token in renewed} == {"SCOTT"}
 
 
-async def outlive(tab: Tab, apex: Apex, *, renewals: int) -> None:
-    """Wait until so many tokens were given out, and until the one before the last of them has ended."""
-    for _ in range(200):
-        if len(ends_at(apex)) >= renewals:
-            break
-        await tab.wait_for_timeout(100)
-    await tab.wait_for_function("(at) => Date.now() / 1000 > at", arg=ends_at(apex)[renewals - 1] - 1)
-
-
-async def test_who_is_logged_out_is_cut_off_when_the_token_ends(browser: Browser, own_apex: Apex) -> None:
-    """APEX refuses the renewal, the server closes at the end of the token, and nothing comes any more."""
-    own_apex.add(page())
-    shorten_tokens(own_apex)
-    async with open_tab(browser, may_complain="rtm|session has ended") as tab:
-        await listening(own_apex, "news", (tab, "SCOTT"))
-        await remember(tab, "rtm-disconnected")
-        own_apex.instance.sessions.clear()
-        await tab.wait_for_function("() => remembered.length === 1", timeout=20_000)
-        await own_apex.heard("news", "SCOTT", connections=0)
-        own_apex.publish("news", {"value": "secret"})
-        (event,) = await events_of(tab)
-        assert event["data"]["code"] == 4001
-        assert await tab.locator("#P10_LOG").text_content() == ""
-        assert {answer.get("error") for answer in own_apex.instance.answers} == {"Your session has ended."}
-
-
-async def test_a_right_that_is_taken_away_ends_at_once(browser: Browser, own_apex: Apex) -> None:
-    own_apex.add(page())
+async def test_a_right_that_is_taken_away_ends_at_once(browser: Browser, apex: Apex) -> None:
+    apex.add(page())
     async with open_tab(browser, may_complain="refused|revoked") as tab:
-        await listening(own_apex, "news", (tab, "SCOTT"))
+        await listening(apex, "news", (tab, "ADAMS"))
         await remember(tab, "rtm-error", "rtm-disconnected")
-        with own_apex.server.client() as http:
-            assert http.post("/api/revoke", json={"user": "SCOTT", "channel": "news"}).json()["subscriptions"] == 1
+        with apex.server.client() as http:
+            assert http.post("/api/revoke", json={"user": "ADAMS", "channel": "news"}).json()["subscriptions"] == 1
         await tab.wait_for_function("() => remembered.length === 1")
-        own_apex.publish("news", {"value": "secret"})
-        await own_apex.heard("news", "SCOTT", connections=0)
+        apex.publish("news", {"value": "secret"})
+        await apex.heard("news", "ADAMS", connections=0)
         (event,) = await events_of(tab)
         assert (event["name"], event["data"]["channel"], event["data"]["code"]) == ("rtm-error", "news", "revoked")
         assert await tab.locator("#P10_LOG").text_content() == ""
 
 
-async def test_a_reloaded_page_gets_what_came_meanwhile(browser: Browser, own_apex: Apex) -> None:
-    own_apex.add(page())
+async def test_a_reloaded_page_gets_what_came_meanwhile(browser: Browser, apex: Apex) -> None:
+    apex.add(page())
     async with open_tab(browser) as tab:
-        await listening(own_apex, "news", (tab, "SCOTT"))
-        own_apex.publish("news", {"value": "seen"})
+        await listening(apex, "news", (tab, "ADAMS"))
+        apex.publish("news", {"value": "seen"})
         await expect(tab.locator("#P10_LOG")).to_have_text("seen ")
         address = tab.url
         await tab.goto("about:blank")
-        own_apex.publish("news", {"value": "missed 1"})
-        own_apex.publish("news", {"value": "missed 2"})
+        apex.publish("news", {"value": "missed 1"})
+        apex.publish("news", {"value": "missed 2"})
         await tab.goto(address)
         await expect(tab.locator("#P10_LOG")).to_have_text("missed 1 missed 2 ")

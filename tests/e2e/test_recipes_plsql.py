@@ -9,7 +9,7 @@ import pytest
 from tools.plsql.finding import Finding
 from tools.plsql.grammar import ROOT, check_grammar
 from tools.plsql.suite import CHECKS
-from tools.plsql.world import read_world, roots
+from tools.plsql.world import World, read_world, roots
 
 from tests.support.apex.recipe import RECIPES
 
@@ -41,22 +41,32 @@ def _runnable(block: str) -> str:
 NOT_IN_CATALOGUE = "apex_application_install"
 
 
-def findings_in(texts: dict[str, str], folder: Path) -> list[Finding]:
-    """What the checks say of documents, with db/ beside them; in one run, since that takes seconds."""
+def texts_of(names: list[str]) -> dict[str, str]:
+    return {path.stem: path.read_text(encoding="utf-8") for path in DOCUMENTS if path.stem in names}
+
+
+def findings_in(*folders: tuple[Path, dict[str, str]]) -> list[list[Finding]]:
+    """What the checks say of documents, with db/ beside them; one run of the grammar, which is slow to start."""
+    worlds = [_world(folder, texts) for folder, texts in folders]
+    own = [[piece for piece in world.pieces if piece.path.startswith(f"{folder}/")] for folder, _, world in worlds]
+    grammar, _ = check_grammar([piece for pieces in own for piece in pieces])
+    found = [[*world.findings, *grammar, *_checked(world)] for _, _, world in worlds]
+    return [
+        [item for item in items if item.path.startswith(f"{folder}/") and NOT_IN_CATALOGUE not in item.message]
+        for (folder, _), items in zip(folders, found, strict=True)
+    ]
+
+
+def _world(folder: Path, texts: dict[str, str]) -> tuple[Path, dict[str, str], World]:
+    folder.mkdir()
     scripts = [folder / f"{name}.sql" for name in texts]
     for script, text in zip(scripts, texts.values(), strict=True):
         script.write_text(script_of(text), encoding="utf-8")
-    paths = {script.as_posix() for script in scripts}
-    world = read_world([*roots(ROOT / "db"), *scripts], ROOT)
-    grammar, _ = check_grammar([piece for piece in world.pieces if piece.path in paths])
-    found = [*world.findings, *grammar, *(finding for name in NAMES for finding in CHECKS[name](world))]
-    return [finding for finding in found if finding.path in paths and NOT_IN_CATALOGUE not in finding.message]
+    return folder, texts, read_world([*roots(ROOT / "db"), *scripts], ROOT)
 
 
-def test_code_in_the_documentation_passes_the_checks(tmp_path: Path) -> None:
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in DOCUMENTS}
-    assert sum(text.count("```sql") for text in texts.values()) > 15
-    assert findings_in(texts, tmp_path) == []
+def _checked(world: World) -> list[Finding]:
+    return [finding for name in NAMES for finding in CHECKS[name](world)]
 
 
 # Where, what stands there, what is planted, and words of what has to be said of it.
@@ -79,12 +89,17 @@ FAULTS = [
 ]
 
 
-def test_faults_in_the_documentation_are_seen(tmp_path: Path) -> None:
-    texts = {name: (RECIPES / f"{name}.md").read_text(encoding="utf-8") for name, *_ in FAULTS}
+def test_code_in_the_documentation_passes_the_checks_and_faults_do_not(tmp_path: Path) -> None:
+    clean = texts_of([path.stem for path in DOCUMENTS])
+    assert sum(text.count("```sql") for text in clean.values()) > 15
+    planted = texts_of([name for name, *_ in FAULTS])
     for name, old, new, _ in FAULTS:
-        assert old in texts[name], old
-        texts[name] = texts[name].replace(old, new, 1)
-    found = findings_in(texts, tmp_path)
+        assert old in planted[name], old
+        planted[name] = planted[name].replace(old, new, 1)
+
+    found, found_planted = findings_in((tmp_path / "clean", clean), (tmp_path / "planted", planted))
+
+    assert found == []
     for name, _, new, words in FAULTS:
-        hits = [str(item) for item in found if Path(item.path).stem == name and words in str(item)]
-        assert hits, f"{new} was not seen: {found}"
+        hits = [str(item) for item in found_planted if Path(item.path).stem == name and words in str(item)]
+        assert hits, f"{new} was not seen: {found_planted}"
