@@ -207,6 +207,7 @@ async def test_a_token_is_minted_for_a_browser() -> None:
         ({"user": "A", "channels": [""]}, "channel_required"), ({"user": "A", "channels": ["x" * 4001]}, "bad_request"),
         ({"user": "A", "channels": [], "ttlSeconds": 0}, "bad_request"),
         ({"user": "A", "channels": [], "ttlSeconds": 86_401}, "bad_request"), (b"{", "invalid_json"),
+        ({"user": "A", "channels": [str(number) for number in range(1001)]}, "bad_request"),
     ],
 )  # fmt: skip
 async def test_a_token_that_cannot_be_minted(body: Any, code: str) -> None:

@@ -31,6 +31,7 @@ from apex_rtm.message import Published, decode_request
 from apex_rtm.overview import connections_of, describe_channels, history_of, presence_of
 from apex_rtm.publish import Publisher
 from apex_rtm.revocations import Revocation
+from apex_rtm.tokens import MAX_GRANTS
 from apex_rtm.tracing import Mark, Tracing
 
 _log = get_logger(__name__)
@@ -114,6 +115,8 @@ class Api:
             return _failure(409, "open_mode", "open mode has no token secret and needs no tokens")
         if not wanted.user:
             raise Refused("bad_request", "user must not be empty")
+        if len(wanted.channels) > MAX_GRANTS:
+            raise Refused("bad_request", f"a token grants at most {MAX_GRANTS} channels; a prefix with * grants many")
         for channel in wanted.channels:
             check_channel(channel)
         token, expires_at = verifier.mint(wanted.user, wanted.session_id, wanted.channels, wanted.ttl_seconds)
