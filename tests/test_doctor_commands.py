@@ -45,6 +45,7 @@ def test_the_checks_are_listed() -> None:
     assert [line.split()[0] for line in result.output.splitlines()] == [check.id for check in CHECKS]
 
 
+@pytest.mark.slow
 def test_a_server_in_good_health(tmp_path: Path) -> None:
     with run_server(tmp_path / "data", api_keys=KEY, jwt_secret=SECRET) as server:
         file = tmp_path / "rtm.toml"
@@ -111,6 +112,7 @@ def test_variables_of_the_other_commands_are_no_settings(config: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.slow
 def test_the_log_is_looked_for_where_the_running_server_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """systemd tells the directory to the service and to nobody else."""
     directory = tmp_path / "state"
@@ -165,6 +167,7 @@ def test_without_the_driver_it_says_what_to_install(config: Path, monkeypatch: p
     assert "pip install 'apex-rtm[oracle]'" in result.output
 
 
+@pytest.mark.slow
 def test_on_a_terminal_there_are_colours_and_progress_and_elsewhere_none(open_server: ServerProcess) -> None:
     command = [sys.executable, "-m", "apex_rtm", "doctor", "--only", "port", "--port", str(open_server.port)]
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("APEX_RTM_", "NO_COLOR"))}

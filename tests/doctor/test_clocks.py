@@ -17,6 +17,7 @@ from tests.doctor.shown import bad, breaks, good, run
 from tests.support.server import ServerProcess
 
 
+@pytest.mark.slow
 def test_the_clock_of_a_real_server_is_right(make_patient: MakePatient, open_server: ServerProcess) -> None:
     patient = make_patient({"url": open_server.url})
     assert "agree" in good("clock.server", patient)

@@ -175,6 +175,7 @@ def test_a_small_limit_is_warned_of(make_patient: MakePatient, monkeypatch: pyte
     assert run("config.descriptors", make_patient({"is_remote": True})).state is State.SKIPPED
 
 
+@pytest.mark.slow
 def test_the_limit_is_that_of_a_real_process() -> None:
     """Run under `ulimit -n`, the doctor sees what a server would get."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("APEX_RTM_")}

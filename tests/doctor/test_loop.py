@@ -14,6 +14,7 @@ from tests.doctor.shown import bad, breaks, good
 from tests.support.server import ServerProcess, run_server
 
 
+@pytest.mark.slow
 def test_a_message_arrives(tmp_path: Path, make_patient: MakePatient, open_server: ServerProcess) -> None:
     with run_server(tmp_path / "secured", **SECURED) as server:
         assert "published and received in" in good("loop.publish", make_patient({"url": server.url}))
@@ -21,6 +22,7 @@ def test_a_message_arrives(tmp_path: Path, make_patient: MakePatient, open_serve
     assert "published and received in" in good("loop.publish", patient)
 
 
+@pytest.mark.slow
 @breaks("loop.publish")
 def test_another_key_or_secret_than_the_servers_is_a_failure(tmp_path: Path, make_patient: MakePatient) -> None:
     with run_server(tmp_path / "data", **SECURED) as server:

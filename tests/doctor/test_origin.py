@@ -14,6 +14,7 @@ from tests.support.server import run_server
 PAGE = "https://apex.example.com"
 
 
+@pytest.mark.slow
 @breaks("origin.page")
 def test_a_page_that_is_not_in_the_list_is_a_failure(tmp_path: Path, make_patient: MakePatient) -> None:
     with run_server(tmp_path / "data", **SECURED, allowed_origins=PAGE) as server:
@@ -26,6 +27,7 @@ def test_a_page_that_is_not_in_the_list_is_a_failure(tmp_path: Path, make_patien
     assert f'allowed_origins = ["{PAGE}", "https://apex2.example.com"]' in told
 
 
+@pytest.mark.slow
 @breaks("origin.foreign")
 @pytest.mark.parametrize("origin", [None, PAGE])
 def test_a_server_that_welcomes_everybody_is_a_failure(

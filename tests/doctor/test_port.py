@@ -15,6 +15,7 @@ from tests.support.certificate import make_certificate
 from tests.support.server import ServerProcess, run_server
 
 
+@pytest.mark.slow
 def test_a_server_that_runs_is_good(make_patient: MakePatient, secured_server: ServerProcess) -> None:
     patient = make_patient(port=str(secured_server.port))
     assert good("port.listening", patient)

@@ -138,6 +138,7 @@ def test_a_proxy_that_cuts_before_the_ping_is_a_failure(tmp_path: Path, make_pat
     assert "ping_interval_s = 1" in told
 
 
+@pytest.mark.slow
 @breaks("proxy.idle")
 def test_a_ping_that_is_too_rare_to_wait_for_is_warned_of(make_patient: MakePatient, server: ServerProcess) -> None:
     told = bad("proxy.idle", make_patient({"url": server.url, "patience_s": 0.5}), State.WARNING)
@@ -179,6 +180,7 @@ def test_an_address_of_the_internet_is_a_clients_and_an_inner_one_a_proxys(seen:
     assert outcome.remedy or state is State.OK
 
 
+@pytest.mark.slow
 def test_without_a_key_nobody_can_be_asked(make_patient: MakePatient, server: ServerProcess) -> None:
     patient = make_patient({"url": server.url}, api_keys=None, jwt_secret=None)
     assert run("proxy.client_ip", patient).state is State.SKIPPED
@@ -196,6 +198,7 @@ def test_a_proxy_that_refuses_large_bodies_is_a_failure(
     assert "client_max_body_size 8m;" in told
 
 
+@pytest.mark.slow
 @breaks("proxy.body")
 def test_a_server_with_a_smaller_limit_is_a_failure(make_patient: MakePatient, server: ServerProcess) -> None:
     told = bad("proxy.body", make_patient({"url": server.url}, max_body_bytes=str(9 << 20)))

@@ -35,7 +35,7 @@ def test_no_answer_is_an_error_in_words(data: bytes) -> None:
 
 def test_tls_with_a_plain_port_is_no_answer() -> None:
     with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port, pytest.raises(NoAnswer):
-        call(f"https://127.0.0.1:{port}", "GET", "/", CONTEXT, timeout_s=2)
+        call(f"https://127.0.0.1:{port}", "GET", "/", CONTEXT, timeout_s=0.3)
 
 
 def test_a_key_is_a_header() -> None:

@@ -122,10 +122,12 @@ def test_a_relay_that_is_gone_and_a_row_that_is_gone_are_told(patient: Patient, 
 # ── tokens and a message, by the PL/SQL of db/ ──
 
 
+@pytest.mark.slow
 def test_what_the_database_signs_the_server_takes(talking: Patient) -> None:
     assert good("db.token", talking) == "the server takes what the database signs, for APEX-RTM-DOCTOR"
 
 
+@pytest.mark.slow
 @breaks("db.token")
 def test_another_secret_in_the_database_is_a_failure(talking: Patient) -> None:
     other = secrets.token_hex(32)
@@ -136,12 +138,14 @@ def test_another_secret_in_the_database_is_a_failure(talking: Patient) -> None:
     assert other not in told
 
 
+@pytest.mark.slow
 @breaks("db.token")
 def test_a_token_of_another_time_points_to_the_clocks(talking: Patient) -> None:
     talking.clock = FakeClock(1_600_000_000.0)
     assert "timedatectl set-ntp true    # see clock.database" in bad("db.token", talking)
 
 
+@pytest.mark.slow
 @breaks("db.token")
 def test_a_database_without_a_secret_is_a_failure(talking: Patient) -> None:
     sandbox_of(talking).configure(token_secret=None)
@@ -155,10 +159,12 @@ def test_open_mode_takes_no_tokens(make_patient: MakePatient, database: FakeData
     assert run("db.token", patient).state is State.SKIPPED
 
 
+@pytest.mark.slow
 def test_a_message_of_plsql_arrives(talking: Patient) -> None:
     assert "sent by PL/SQL and received in" in good("db.broadcast", talking)
 
 
+@pytest.mark.slow
 @breaks("db.broadcast")
 def test_another_key_in_the_database_is_a_failure(talking: Patient) -> None:
     sandbox_of(talking).configure(api_key=secrets.token_hex(32))
@@ -167,6 +173,7 @@ def test_another_key_in_the_database_is_a_failure(talking: Patient) -> None:
     assert "set_value('api_key'" in told
 
 
+@pytest.mark.slow
 @breaks("db.broadcast")
 @pytest.mark.parametrize(
     ("error", "line"),
@@ -186,6 +193,7 @@ def test_what_oracle_says_of_a_call_is_turned_into_its_remedy(
     assert line in told
 
 
+@pytest.mark.slow
 @breaks("db.broadcast")
 def test_a_message_that_goes_elsewhere_is_a_failure(
     make_patient: MakePatient, database: FakeDatabase, server: ServerProcess, monkeypatch: pytest.MonkeyPatch
@@ -196,6 +204,7 @@ def test_a_message_that_goes_elsewhere_is_a_failure(
     assert "base_url is https://rtm.example.com: is that the server" in told
 
 
+@pytest.mark.slow
 @breaks("db.broadcast")
 def test_without_a_relay_a_stored_message_does_not_arrive(talking: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "_RELAYED_S", 0.5)
@@ -208,6 +217,7 @@ def test_without_a_relay_a_stored_message_does_not_arrive(talking: Patient, monk
     assert (row["channel"], row["status"]) == ("apex-rtm:doctor", "PENDING")
 
 
+@pytest.mark.slow
 @breaks("db.broadcast")
 def test_a_doctor_that_cannot_listen_says_so(
     make_patient: MakePatient, database: FakeDatabase, server: ServerProcess

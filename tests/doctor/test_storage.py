@@ -74,6 +74,7 @@ def test_a_directory_that_cannot_be_made_is_a_failure(tmp_path: Path, make_patie
     assert "install -d -m 700" in told
 
 
+@pytest.mark.slow
 def test_a_directory_of_somebody_else_is_a_failure(tmp_path: Path) -> None:
     """In a process without root's right to write everywhere."""
     directory = tmp_path / "data"

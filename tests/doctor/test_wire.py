@@ -16,6 +16,7 @@ from tests.support.server import ServerProcess, run_server
 CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
+@pytest.mark.slow
 def test_a_conversation(open_server: ServerProcess) -> None:
     with Wire(open_server.url, CONTEXT) as wire:
         assert wire.local_ip == "127.0.0.1"
@@ -36,6 +37,7 @@ def test_pings_are_noticed_and_answered(tmp_path: Path) -> None:
             wire.await_ping(time.monotonic() + 8)
 
 
+@pytest.mark.slow
 def test_a_close_is_told_with_its_code(tmp_path: Path) -> None:
     with run_server(tmp_path / "data", **SECURED) as server, Wire(server.url, CONTEXT) as wire:
         assert wire.ask(type="connect", token="no token")["type"] == "error"
@@ -45,6 +47,7 @@ def test_a_close_is_told_with_its_code(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"closed with {caught.value.code}")
 
 
+@pytest.mark.slow
 def test_a_connection_that_breaks_is_1006(open_server: ServerProcess) -> None:
     with Wire(open_server.url, CONTEXT) as wire:
         wire.ask(type="ping")
