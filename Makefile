@@ -5,7 +5,7 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 
 
-.PHONY: help setup demo check client test conformance chaos bench bench-instructions system dev node
+.PHONY: help setup demo check client test conformance chaos bench bench-instructions system dev docs node
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,8 @@ check: dev .work ## format, types, layers, unit tests: under a minute
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache >.work/layers.txt || { cat .work/layers.txt; exit 1; }
 	@$(BIN)/python -m tools.settings_page --check
+	@$(BIN)/python -m tools.cli_page --check
+	@$(BIN)/python -m tools.deploy_files --check
 	@$(BIN)/pytest -q -m "not slow" -n 2
 
 system:
@@ -44,6 +46,9 @@ client: node ## the browser client: types, style, tests
 
 test: system dev client check ## everything: real nginx, Chromium, Node, PostgreSQL: under ten minutes
 	@$(BIN)/pytest -q -m slow
+
+docs: dev .work ## the documentation as a site in .work/docs/site
+	@$(BIN)/python -m tools.docs_site
 
 chaos: dev ## the long runs with figures: cuts under kill -9, a reconnect storm, slow readers
 	@$(BIN)/python -m tests.chaos cuts

@@ -13,19 +13,24 @@ _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<kind>[\w.-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.DOTALL | re.MULTILINE
 )
 _NOT_RUN = re.compile(r"<!-- not run: (?P<why>[^\n]+?) -->\s*\Z")
+_STAYS = re.compile(r"<!-- stays: (?P<words>[^\n]+?) -->\s*\Z")
 # An assignment before a command, sudo, a directory: whatever may stand before the name.
 _COMMAND = re.compile(r"^(?:\$ )?(?:sudo (?:-\S+ (?:\S+ )?)?)?(?:[A-Z_]+=\S+ )*(?:\S*/)?apex-rtm (?P<rest>.*)$")
 
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block. `why_not` is its author's reason not to run it."""
+    """One fenced block.
+
+    `why_not` is its author's reason not to run it; `stays_with` are the words after which it goes on in the background.
+    """
 
     path: Path
     line: int
     kind: str
     text: str
-    why_not: str | None
+    why_not: str | None = None
+    stays_with: str | None = None
 
     def __str__(self) -> str:
         return f"{self.path.relative_to(ROOT)}:{self.line}"
@@ -41,9 +46,10 @@ def blocks(path: Path) -> Iterator[Block]:
     text = path.read_text(encoding="utf-8")
     for found in _FENCE.finditer(text):
         before = text[: found.start()]
-        reason = _NOT_RUN.search(before)
+        reason, stays = _NOT_RUN.search(before), _STAYS.search(before)
         lines = [line.removeprefix(found["indent"]) for line in found["body"].splitlines()]
-        yield Block(path, before.count("\n") + 1, found["kind"], "\n".join(lines), reason and reason["why"])
+        why_not, words = reason and reason["why"], stays and stays["words"]
+        yield Block(path, before.count("\n") + 1, found["kind"], "\n".join(lines), why_not, words)
 
 
 def commands(block: Block) -> Iterator[list[str]]:
@@ -57,7 +63,7 @@ def commands(block: Block) -> Iterator[list[str]]:
         words: list[str] = []
         try:
             for word in lexer:
-                if set(word) <= set(";|&<>"):
+                if set(word) <= set(";|&<>") or word.startswith("["):  # the shell's, or a line of usage
                     break
                 words.append(word)
         except ValueError:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
+import httpx
 import pytest
 
 from apex_rtm.cli import main
 from tests.docs.blocks import ROOT, Block, blocks, commands, pages
+from tests.support.nginx import free_ports
 
 SHELL = {"sh", "bash", "console", "shell"}
 WITH_SHELL = [path for path in pages() if any(block.kind in SHELL for block in blocks(path))]
@@ -68,7 +73,7 @@ def test_no_page_names_a_command_or_an_option_that_is_not_there() -> None:
     ],
 )
 def test_a_wrong_word_is_found(line: str, wrong: list[str] | None) -> None:
-    found = list(commands(Block(ROOT / "README.md", 1, "", line, None)))
+    found = list(commands(Block(ROOT / "README.md", 1, "", line)))
     assert (None if not found else _wrong_words(found[0])) == wrong
 
 
@@ -84,30 +89,75 @@ def test_the_number_of_commands_of_the_deployment_is_the_one_that_is_told() -> N
 # ── running them ──
 
 
-def _sandbox(directory: Path) -> dict[str, str]:
-    """A machine of its own: `sudo` that only calls, the command of this checkout, an empty home."""
-    programs = directory / "bin"
-    programs.mkdir()
-    (programs / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
-    (programs / "apex-rtm").write_text(f'#!/bin/sh\nexec {sys.executable} -m apex_rtm "$@"\n')
-    for program in programs.iterdir():
-        program.chmod(0o755)
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("APEX_RTM_")}
-    return environ | {
-        "PATH": f"{programs}:{os.environ['PATH']}", "XDG_STATE_HOME": str(directory / "state"),
-        "PREFIX": str(directory / "opt"), "PYTHON": sys.executable,
-    }  # fmt: skip
+class Machine:
+    """A machine of its own: `sudo` that only calls, the command of this checkout, an empty home, free ports."""
 
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.work = directory / "work"
+        self.ports = free_ports(2)
+        programs = directory / "bin"
+        for folder in (self.work, programs):
+            folder.mkdir()
+        (programs / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
+        (programs / "apex-rtm").write_text(f'#!/bin/sh\nexec {sys.executable} -m apex_rtm "$@"\n')
+        for program in programs.iterdir():
+            program.chmod(0o755)
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("APEX_RTM_")}
+        self.environ = environ | {
+            "PATH": f"{programs}:{os.environ['PATH']}", "XDG_STATE_HOME": str(directory / "state"),
+            "PREFIX": str(directory / "opt"), "PYTHON": sys.executable, "PYTHONUNBUFFERED": "1",
+            "APEX_RTM_PORT": str(self.ports[0]), "APEX_RTM_URL": f"http://127.0.0.1:{self.ports[0]}",
+        }  # fmt: skip
+        self._running = contextlib.ExitStack()
 
-def _here(text: str, directory: Path) -> str:
-    """The commands with the places of this test; nothing else changes."""
-    for old, new in (
-        ("/opt/apex-rtm-source/", f"{ROOT}/"),
-        ("/opt/apex-rtm/current/", f"{directory}/opt/current/"),
-        ("apex-rtm deploy all ", f"apex-rtm deploy all --root {directory}/machine "),
-    ):
-        text = text.replace(old, new)
-    return text
+    def close(self) -> None:
+        """End what stayed."""
+        self._running.close()
+
+    def run(self, block: Block) -> None:
+        """Do a block to its end, or until it has said the words with which it stays."""
+        script = "set -eu\n" + self._here(block.text)
+        if block.stays_with is not None:
+            self._leave_running(block, script)
+            return
+        done = subprocess.run(
+            ["sh", "-c", script], cwd=self.work, env=self.environ, capture_output=True, text=True, check=False,
+            timeout=280,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{block}\n{script}\n{done.stdout}{done.stderr}"
+
+    def _leave_running(self, block: Block, script: str) -> None:
+        assert block.stays_with is not None
+        said = self.directory / f"said-{block.line}"
+        with said.open("wb") as output:
+            process = subprocess.Popen(
+                ["sh", "-c", script], cwd=self.work, env=self.environ, stdout=output, stderr=output, process_group=0
+            )
+        self._running.callback(process.wait)
+        self._running.callback(lambda: os.killpg(process.pid, signal.SIGTERM) if process.poll() is None else None)
+        deadline = time.monotonic() + 30
+        while block.stays_with not in said.read_text():
+            assert process.poll() is None, f"{block} ended: {said.read_text()}"
+            assert time.monotonic() < deadline, f"{block}: {said.read_text()}"
+            time.sleep(0.02)
+
+    def said(self) -> str:
+        """What everything that stays has said so far."""
+        return "".join(path.read_text() for path in sorted(self.directory.glob("said-*")))
+
+    def _here(self, text: str) -> str:
+        """The commands with the places and ports of this test; nothing else changes."""
+        for old, new in (
+            ("/opt/apex-rtm-source/", f"{ROOT}/"),
+            ("/opt/apex-rtm/current/", f"{self.directory}/opt/current/"),
+            ("apex-rtm deploy all ", f"apex-rtm deploy all --root {self.directory}/machine "),
+            ("127.0.0.1:3000", f"127.0.0.1:{self.ports[0]}"),
+            ("127.0.0.1:3001", f"127.0.0.1:{self.ports[1]}"),
+            ("--port 3001", f"--port {self.ports[1]}"),
+        ):
+            text = text.replace(old, new)
+        return text
 
 
 @pytest.mark.slow
@@ -115,19 +165,27 @@ def _here(text: str, directory: Path) -> str:
 @pytest.mark.parametrize("path", WITH_SHELL, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_commands_of_a_page_run(path: Path, tmp_path: Path) -> None:
     """In order, on one machine: what a later one needs an earlier one has made."""
-    environ = _sandbox(tmp_path)
-    work = tmp_path / "work"
-    work.mkdir()
-    for block in blocks(path):
-        if block.kind != "sh" or block.why_not is not None:
-            continue
-        script = "set -eu\n" + _here(block.text, tmp_path)
-        done = subprocess.run(
-            ["sh", "-c", script], cwd=work, env=environ, capture_output=True, text=True, check=False, timeout=280
-        )
-        assert done.returncode == 0, f"{block}\n{script}\n{done.stdout}{done.stderr}"
-    if path.name == "deploy.md":
-        _look_at_the_machine(tmp_path)
+    with contextlib.closing(Machine(tmp_path)) as machine:
+        for block in blocks(path):
+            if block.kind == "sh" and block.why_not is None:
+                machine.run(block)
+        if path.name == "deploy.md":
+            _look_at_the_machine(tmp_path)
+        if path.name == "tutorial.md":
+            _look_at_the_messages(machine)
+
+
+def _look_at_the_messages(machine: Machine) -> None:
+    """What the tutorial promises to appear has appeared, and nobody without rights had a part in it."""
+    wanted = ['test  #1  ping  {"value": "Hello"}', 'test  #2  ping  {"value": "from curl"}',
+              'orders:17  #2  changed  {"status": "SHIPPED"}']  # fmt: skip
+    deadline = time.monotonic() + 10
+    while not all(line in machine.said() for line in wanted):
+        assert time.monotonic() < deadline, machine.said()
+        time.sleep(0.02)
+    url = f"http://127.0.0.1:{machine.ports[1]}/api/broadcast"
+    refused = httpx.post(url, json={"channel": "orders:17"})
+    assert refused.status_code == 401
 
 
 def _look_at_the_machine(directory: Path) -> None:

@@ -319,7 +319,7 @@ def test_the_server_needs_no_system_call_that_its_unit_forbids(tmp_path: Path) -
 
 
 def test_a_log_file_may_be_copied_and_emptied_while_it_runs(tmp_path: Path) -> None:
-    """logrotate with copytruncate: the next line is the first of the file again, and no hole of zero bytes is before it."""
+    """logrotate with copytruncate: the next line is the first of the file again, with no zero bytes before it."""
     log = tmp_path / "apex-rtm.log"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("APEX_RTM_")}
     environ |= {"APEX_RTM_DATA_DIR": str(tmp_path / "data"), "APEX_RTM_PORT": "0"}
