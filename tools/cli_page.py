@@ -24,7 +24,7 @@ HEAD: Final = f"""<!-- written by tools/cli_page.py, do not edit -->
 # Command line
 
 Every command says the same with `--help`. Those that start from the settings of the server take each of them as an
-option too ([settings.md](settings.md)); here they are counted, not repeated.
+option too ([settings.md](settings.md)); they are not repeated here.
 
 Exit codes: 0 done, 1 the server or the database refused or failed, 2 wrong usage or configuration, 3 not reachable;
 `{NAME} doctor` has its own ([doctor.md](doctor.md)).
@@ -56,18 +56,18 @@ def _section(root: str, command: click.Command, context: click.Context) -> str:
         parts.append(f"Example:\n\n```\n{example}\n```\n")
     if isinstance(command, click.Group):
         return "\n".join(parts)
-    rows, settings = [], 0
+    rows, has_settings = [], False
     for parameter in command.params:
         if not isinstance(parameter, click.Option) or parameter.hidden:
             continue
         if parameter.name in Settings.model_fields and len(parameter.opts) >= 1 and _is_setting(parameter):
-            settings += 1
+            has_settings = True
             continue
         rows.append(f"| {_names(parameter)} | {_text(parameter, context)} |\n")
     if rows:
         parts.append("| option | |\n|---|---|\n" + "".join(rows))
-    if settings:
-        parts.append(f"And {settings} options with the names of [settings](settings.md).\n")
+    if has_settings:
+        parts.append("And an option for each of the [settings](settings.md) that matter here; `--help` has them.\n")
     return "\n".join(parts)
 
 
