@@ -81,6 +81,17 @@ def test_a_missing_intermediate_is_a_failure(bench: Bench) -> None:
     assert good("tls.name", patient), "one fault must not hide or cause another"
 
 
+@breaks("tls.chain", "tls.expiry")
+def test_without_nginx_the_lines_are_those_of_the_server(bench: Bench) -> None:
+    server = bench.start(leaf := make("rtm", bench.middle, hosts=HOSTS, days=(-9, 1)), [leaf])
+    patient = bench.patient(server)
+    patient.settings = patient.known.model_copy(update={"tls_cert": Path("cert.pem"), "tls_key": Path("key.pem")})
+    told = bad("tls.chain", patient) + bad("tls.expiry", patient, State.WARNING)
+    assert 'tls_cert = "/etc/letsencrypt/live/localhost/fullchain.pem"' in told
+    assert "certbot renew && systemctl reload apex-rtm" in told
+    assert "nginx" not in told
+
+
 @breaks("tls.chain")
 def test_a_self_signed_certificate_is_a_failure(bench: Bench) -> None:
     told = bad("tls.chain", bench.visit(make("rtm", hosts=HOSTS)))

@@ -19,6 +19,20 @@ _SELF_SIGNED: Final = (18, 19)
 _ISSUER_MISSING: Final = (2, 20, 21)
 
 
+def _reload(patient: Patient) -> str:
+    """What makes the one who does TLS, nginx or the server itself, read its certificate again."""
+    return "systemctl reload apex-rtm" if _is_own(patient) else _RELOAD
+
+
+def _is_own(patient: Patient) -> bool:
+    return patient.settings is not None and patient.settings.tls_cert is not None
+
+
+def _certificate_line(patient: Patient, path: str) -> str:
+    line = f'tls_cert = "{path}"' if _is_own(patient) else f"ssl_certificate {path};"
+    return f"{line}    # not cert.pem; then: {_reload(patient)}"
+
+
 def _reachable(patient: Patient) -> Outcome:
     if patient.url is None:
         return skipped("no public address was given", "apex-rtm doctor --url wss://rtm.example.com")
@@ -57,7 +71,7 @@ def _chain(patient: Patient) -> Outcome:
                 f"the certificates come in the wrong order ({' → '.join(_common(one) for one in found.presented)}): "
                 "browsers sort them, Oracle may not",
                 "cat server.pem intermediate.pem > fullchain.pem    # leaf first, then each one's issuer",
-                f"ssl_certificate /etc/nginx/fullchain.pem;    # then: {_RELOAD}",
+                _certificate_line(patient, "/etc/ssl/fullchain.pem"),
             )
         return ok(f"complete: {names}")
     number, words = found.fault
@@ -82,7 +96,7 @@ def _chain(patient: Patient) -> Outcome:
     return failure(
         f"{len(found.presented)} certificate(s) presented, and the issuer of the last, {last.issuer}, is missing "
         f"({words}): browsers may have it in store, UTL_HTTP fails with ORA-29024",
-        f"ssl_certificate /etc/letsencrypt/live/{patient.host}/fullchain.pem;    # not cert.pem; then: {_RELOAD}",
+        _certificate_line(patient, f"/etc/letsencrypt/live/{patient.host}/fullchain.pem"),
         *fetch,
         "apex-rtm doctor --ca-file root.pem    # if it is complete and the authority is your own",
     )
@@ -113,7 +127,7 @@ def _expiry(patient: Patient) -> Outcome:
     found = patient.handshake
     now = patient.clock.now()
     renew = (
-        f"certbot renew && {_RELOAD}",
+        f"certbot renew && {_reload(patient)}",
         "systemctl list-timers 'certbot*' 'snap.certbot*'    # does it run by itself?",
     )
     for one in found.presented:
