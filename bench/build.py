@@ -24,7 +24,9 @@ def compile_c(name: str, sources: Iterable[Path]) -> Path:
     sources = sorted(sources)
     if not program.exists() or any(s.stat().st_mtime >= program.stat().st_mtime for s in sources):
         compiled = [str(s) for s in sources if s.suffix == ".c"]
-        subprocess.run(["gcc", *_CFLAGS, "-o", str(program), *compiled], check=True)
+        made = WORK / f"{name}.{os.getpid()}"  # and then put in place at once: two runs may compile at the same time
+        subprocess.run(["gcc", *_CFLAGS, "-o", str(made), *compiled], check=True)
+        made.replace(program)
     return program
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import subprocess
@@ -47,6 +48,10 @@ class Generator:
     ) -> None:
         self._process.kill()
         self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # what it never read
+                    pipe.close()
         self._directory.cleanup()
 
     def watch(self, pids: Sequence[int]) -> None:

@@ -30,7 +30,7 @@ uint64_t percentile(const struct histogram *h, double share) {
   for (uint32_t b = 0; b < BUCKETS; b++) {
     seen += h->count[b];
     if (seen > wanted)
-      return top_of(b);
+      return top_of(b) < h->largest_us ? top_of(b) : h->largest_us;
   }
   return h->largest_us;
 }

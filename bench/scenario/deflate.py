@@ -17,12 +17,13 @@ from bench.scenario.delivery import per_delivery_us
 SUBSCRIBERS: Final = 1000
 VALUE_BYTES: Final = 2000
 _PATIENCE_S: Final = 10
+_SWITCHED_ON: Final[dict[str, dict[str, Any]]] = {"apex-rtm": {"compression": True}, "node-ws": {"deflate": 1}}
 
 
 def compressed(run: Run) -> None:
     """The same messages of 2,000 bytes, with the extension offered and without."""
     for round_number in range(run.scale.rounds):
-        for peer in run.those("apex-rtm", "node-ws"):
+        for peer in run.those(*_SWITCHED_ON):
             run.attempt(f"deflate, round {round_number + 1}: {peer.name:12}", partial(_turn, run, peer))
 
 
@@ -57,7 +58,7 @@ def _arrives_whole(server: Server) -> bool:
 def _cost_us(run: Run, peer: Peer, subscribers: int, *, offered: bool) -> float | None:
     publications = run.scale.publishes // 3 if subscribers == 1 else max(run.scale.deliveries // subscribers // 2, 8)
     options: dict[str, Any] = {"deflate": 1} if offered else {}
-    with Server(peer, **(options if peer.name == "node-ws" else {})) as server:
+    with Server(peer, **(_SWITCHED_ON[peer.name] if offered else {})) as server:
         opened = server.subscribe(subscribers, **options)
         if offered and opened["deflated"] != subscribers:
             return None
