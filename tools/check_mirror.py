@@ -41,6 +41,7 @@ ELSEWHERE: Final = {
 # Test files beside the modules that show a scenario: they have no module of their name.
 SCENARIOS: Final = {
     "console/test_wheel.py",
+    "metrics/test_dashboards.py",
     "engine/test_contract.py",
     "test_mirror.py",
     "test_protocol_document.py",

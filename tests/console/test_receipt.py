@@ -125,7 +125,7 @@ async def test_a_wildcard_brings_it_too_and_another_channel_does_not(core: Core)
 async def test_who_is_catching_up_has_not_come_to_it_yet(core: Core) -> None:
     position = core.hub.journal.top("a")
     for _ in range(3):
-        await core.publish("a")
+        await core.publish("a", "x" * 70_000)  # more than a replay writes at once
     scott = core.connect("SCOTT", "a*")
     scott.peer.room = 2
     scott.say(type="subscribe", channel="a", since={"epoch": position.epoch, "offset": 0})

@@ -32,7 +32,8 @@ class Scraped:
         self.core = core
         intake = Intake(1000, 100, 10, 5.0)
         node = Node(core.hub, core.quota, intake, "memory", "open", 1 << 24, 25.0, relay, core.clock.monotonic)
-        self._registry = make_registry(node)
+        self._registry, self.collector = make_registry(node)
+        self.collector.open_files = 100
 
     def text(self) -> str:
         return generate_latest(self._registry).decode()

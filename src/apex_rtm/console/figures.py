@@ -6,17 +6,14 @@ difference between two looks at counters that are kept anyway; together the rows
 
 from __future__ import annotations
 
-import os
-import resource
-import sys
 import time
 from collections import deque
 from itertools import accumulate
-from pathlib import Path
 from typing import Any, Final
 
 from apex_rtm.counts import BOUNDS_S, Counts, Tally
 from apex_rtm.metrics.node import Node
+from apex_rtm.metrics.process import memory_bytes
 from apex_rtm.protocol import reply_frame
 
 COLUMNS: Final = (
@@ -26,8 +23,6 @@ COLUMNS: Final = (
 )  # fmt: skip
 _SECONDS: Final = 900
 _MINUTES: Final = 1440
-_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
-_STATM: Final = Path("/proc/self/statm")
 
 Row = tuple[float, ...]
 
@@ -107,15 +102,6 @@ class Figures:
     def history(self) -> dict[str, Any]:
         """Everything that is kept: `{"columns": […], "seconds": [[…]], "minutes": [[…]]}`."""
         return {"columns": COLUMNS, "seconds": list(self._seconds), "minutes": list(self._minutes)}
-
-
-def memory_bytes() -> int:
-    """What this process holds in memory now; where the system does not tell, the most that it ever held."""
-    try:
-        return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
-    except (OSError, ValueError, IndexError):
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
 
 
 _Copy = tuple[tuple[int, ...], float]

@@ -18,6 +18,7 @@ from apex_rtm.authorize import Authorizer
 from apex_rtm.edge.http import key_of
 from apex_rtm.errors import Refused
 from apex_rtm.metrics.node import Node
+from apex_rtm.metrics.process import count_files
 
 __all__ = ["Node", "metrics_routes"]
 
@@ -31,26 +32,27 @@ def metrics_routes(node: Node, authorizer: Authorizer, metrics_key: str | None) 
         key = key_of(request)
         if own is None or key is None or not hmac.compare_digest(_digest(key), own):
             authorizer.check_key(key)
-        return answer(request)
+        return answer(request, await count_files())
 
     return [Route("/metrics", metrics)]
 
 
-def _answer(node: Node) -> Callable[[Request], Response]:
+def _answer(node: Node) -> Callable[[Request, int | None], Response]:
     from prometheus_client.exposition import choose_encoder  # noqa: PLC0415 - an extra
 
     from apex_rtm.metrics.collect import make_registry  # noqa: PLC0415 - needs the extra
 
-    registry = make_registry(node)
+    registry, collector = make_registry(node)
 
-    def answer(request: Request) -> Response:
+    def answer(request: Request, open_files: int | None) -> Response:
+        collector.open_files = open_files
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"content-type": content_type, "cache-control": "no-store"})
 
     return answer
 
 
-def _explain(_request: Request) -> Response:
+def _explain(_request: Request, _open_files: int | None) -> Response:
     raise Refused("not_found", "prometheus-client is not installed: pip install 'apex-rtm[metrics]'")
 
 

@@ -6,11 +6,12 @@ channels and with a million. Needs the library; `metrics` itself does not.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Final
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -18,6 +19,7 @@ from apex_rtm import __version__, codes
 from apex_rtm.codes import Close
 from apex_rtm.counts import BOUNDS_S, Tally
 from apex_rtm.metrics.node import Node
+from apex_rtm.metrics.process import STARTED_AT, max_files, memory_bytes
 from apex_rtm.relay.counts import Counts as RelayCounts
 
 _CLOSE_CODES: Final = frozenset(
@@ -26,18 +28,19 @@ _CLOSE_CODES: Final = frozenset(
 """A peer may send any of two thousand codes: those that mean nothing here are one label."""
 
 
-def make_registry(node: Node) -> CollectorRegistry:
-    """A registry of this server alone, with the process' memory, time and files beside it."""
+def make_registry(node: Node) -> tuple[CollectorRegistry, NodeCollector]:
+    """A registry of this server alone, and what it reads."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(node))
-    ProcessCollector(registry=registry)
-    return registry
+    collector = NodeCollector(node)
+    registry.register(collector)
+    return registry, collector
 
 
-class _Collector(Collector):
-    """What prometheus_client calls at each scrape."""
+class NodeCollector(Collector):
+    """What prometheus_client calls at each scrape. `open_files` is counted before, because that may take a while."""
 
     def __init__(self, node: Node) -> None:
+        self.open_files: int | None = None
         self._node = node
 
     def collect(self) -> Iterator[Metric]:
@@ -49,6 +52,7 @@ class _Collector(Collector):
         yield from _rights_and_requests(node)
         if node.relay is not None:
             yield from _relay(node.relay, node.monotonic())
+        yield from _process(self.open_files)
 
 
 def _messages(node: Node) -> Iterator[Metric]:
@@ -58,7 +62,7 @@ def _messages(node: Node) -> Iterator[Metric]:
     about = "Publications by configured namespace; other: all that fit none."
     yield _counters("namespace_publications", about, ("namespace",), namespaces)
     yield _counter("deliveries", "Publications written to connections, one for each of them.", counts.deliveries)
-    yield _counter("delivered_bytes", "Bytes of those deliveries, WebSocket framing included.", counts.delivered_bytes)
+    yield _counter("delivered_bytes", "Bytes of those deliveries with their framing, before compression.", counts.delivered_bytes)
     yield _counter("replayed", "Publications written to connections that came back for them.", counts.replayed)
     yield _histogram("fanout_seconds", "Writing one flush of the engine to all its subscribers.", counts.fanout)
     yield _histogram("engine_append_seconds", "From handing messages to the engine to its answer.", counts.appends)
@@ -132,6 +136,18 @@ def _relay(relay: RelayCounts, now_s: float) -> Iterator[Metric]:
     yield _gauge("relay_connected", "1 while there is a session in the database.", relay.is_connected)
     yield _gauge("relay_woken", "1 while the database wakes the relay.", relay.is_woken)
     yield _gauge("relay_lag_seconds", "How long the oldest known row has been waiting.", relay.lag_s(now_s))
+
+
+def _process(open_files: int | None) -> Iterator[Metric]:
+    """The usual names, which dashboards for any program know."""
+    about = "Memory that the process holds, in bytes."
+    yield GaugeMetricFamily("process_resident_memory_bytes", about, value=memory_bytes())
+    yield CounterMetricFamily("process_cpu_seconds", "Time of a processor that it has used.", value=time.process_time())
+    about = "When it was started, in seconds since 1970."
+    yield GaugeMetricFamily("process_start_time_seconds", about, value=STARTED_AT)
+    yield GaugeMetricFamily("process_max_fds", "File descriptors that it may have.", value=max_files())
+    if open_files is not None:
+        yield GaugeMetricFamily("process_open_fds", "File descriptors that it has.", value=open_files)
 
 
 def _counter(name: str, about: str, value: float) -> Metric:
