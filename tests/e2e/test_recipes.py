@@ -121,7 +121,8 @@ async def test_channels(browser: Browser, tmp_path: Path) -> None:
                 await tab.goto(apex.link(10, sessions[user]))
                 for channel in ("app_100:news", "app_100:page_10", f"tenant:{tenants[user]}:orders"):
                     await apex.heard(channel, user)
-            await remember(king, "rtm-message", "rtm-error")
+            for tab in (scott, king):
+                await remember(tab, "rtm-message", "rtm-error")
             apex.plsql(recipe.block("From PL/SQL"))
             for tab in (scott, king):
                 await expect(tab.locator("#P10_NEWS")).to_have_text("Closed on Friday")
@@ -133,8 +134,11 @@ async def test_channels(browser: Browser, tmp_path: Path) -> None:
             apex.publish("tenant:ACME:orders", {"value": "Order 18"}, eventName="order-created")
             apex.publish("tenant:ACMECORP:orders", {"value": "Order 1"}, eventName="order-created")
             await expect(king.locator("#P10_ORDER")).to_have_text("Order 1")
-            channels = {event["data"]["channel"] for event in await events_of(king)}
-            assert channels == {"app_100:news", "app_100:page_10", "tenant:ACMECORP:orders"}
+            apex.publish("tenant:ACME:orders", {"value": "Order 19"}, eventName="order-created")
+            await expect(scott.locator("#P10_ORDER")).to_have_text("Order 19")
+            for tab, user in ((scott, "SCOTT"), (king, "KING")):
+                heard = {event["data"]["channel"] for event in await events_of(tab)}
+                assert heard == {"app_100:news", "app_100:page_10", f"tenant:{tenants[user]}:orders"}
 
             await king.goto(apex.link(10, sessions["KING"], TENANT_ID="ACME"))
             await expect(king.locator("body")).to_contain_text("Session state protection violation: TENANT_ID")

@@ -102,7 +102,8 @@ class Database:
         """DBMS_SESSION.SLEEP: while one session sleeps, the others work. A real one would have a context of its own."""
         apex = self.session.apex
         kept = apex.context, apex.items, self._identifier
-        self.commit()
+        if not self.session.machine.database._current.in_transaction:  # what is not committed, no other session sees
+            self.commit()
         while self._naps == 0:
             task = self._tasks.get()
             if task is None:
