@@ -181,6 +181,24 @@ async def test_a_slow_reader_is_cut_over_tls_too(tmp_path: Path, pairs: tuple[Pa
     assert sent < 40
 
 
+async def test_a_reader_with_nothing_to_read_is_not_slow_over_tls(tmp_path: Path, pairs: tuple[Pair, Pair]) -> None:
+    """Under TLS a buffer limit of 0 counts an empty buffer as full: replays stopped, and quiet readers were cut."""
+    with _secure(tmp_path, pairs[0], write_timeout_s=0.2, ping_interval_s=1) as secure:
+        async with secure.wire(pairs[0].cert) as client:
+            start = await client.subscribe("test")
+        for number in range(10):
+            assert secure.publish(f"{number}" + "x" * 50_000).status_code == 200
+        async with secure.wire(pairs[0].cert) as client:
+            since = {"epoch": start["epoch"], "offset": start["offset"]}
+            assert (await client.subscribe("test", since=since))["recovered"]
+            assert [p["payload"][0] for p in await client.publications(10)] == [str(n) for n in range(10)]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.5):  # the server's pings are all that is written
+                    await client.socket.recv()
+            assert secure.publish("still here").status_code == 200
+            assert [p["payload"] for p in await client.publications(1)] == ["still here"]
+
+
 def test_the_wrong_files_are_named_at_the_start(tmp_path: Path, pairs: tuple[Pair, Pair]) -> None:
     for cert, key, words in (
         (tmp_path / "absent.pem", pairs[0].key, "tls_cert: "),

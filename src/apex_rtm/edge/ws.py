@@ -35,6 +35,7 @@ from apex_rtm.protocol import SUBPROTOCOL, reply_frame
 
 _log = get_logger(__name__)
 _MAX_FRAGMENTS: Final = 1024  # a message of endless empty fragments never reaches max_frame_bytes
+_WRITE_HIGH_BYTES: Final = 65_536  # where nothing is written past the transport
 
 
 class Conversation(Protocol):
@@ -117,9 +118,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the socket from uvicorn's HTTP protocol."""
         self._transport = cast(asyncio.Transport, transport)
-        # Whatever waits in the transport is told by pause_writing: behind it, nothing may be written directly.
-        self._transport.set_write_buffer_limits(high=0)
         self._own_fd = _duplicate(transport)
+        # Whatever waits in the transport is told by pause_writing: behind it, nothing may be written directly. Under
+        # TLS a limit of 0 would pause an empty buffer, and nobody would resume before the next write.
+        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES if self._own_fd < 0 else 0)
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -256,7 +258,7 @@ class Connection(asyncio.Protocol):
         if response.status_code != 101:
             return
         self._flush()
-        if self._transport.get_write_buffer_size():
+        if self._own_fd >= 0 and self._transport.get_write_buffer_size():
             self.pause_writing()  # this was told to the HTTP protocol, whose socket it was until now
         else:
             self.fd = self._own_fd
