@@ -336,3 +336,20 @@ def test_a_log_file_may_be_copied_and_emptied_while_it_runs(tmp_path: Path) -> N
         process.stdout.close()
     lines = log.read_bytes().splitlines()
     assert [json.loads(line)["event"] for line in lines] == ["server.stopped"]
+
+
+def test_the_server_writes_no_code_into_its_memory(tmp_path: Path) -> None:
+    """MemoryDenyWriteExecute=: the kernel's own form of it, where it is new enough (Linux 6.3)."""
+    deny = "import ctypes, sys; sys.exit(ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) and 77)"  # PR_SET_MDWE
+    if subprocess.run([sys.executable, "-c", deny], check=False).returncode == 77:
+        pytest.skip("this kernel has no PR_SET_MDWE")
+    server = ServerProcess(tmp_path / "data", **SECURED)
+    server.command = (
+        "-c",
+        "import ctypes, os, sys; assert ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) == 0; import runpy; "
+        "sys.argv = ['apex-rtm', 'serve']; runpy.run_module('apex_rtm', run_name='__main__', alter_sys=True)",
+    )
+    server.start()
+    with server.client() as http:
+        assert http.post("/api/broadcast", json={"channel": "test"}).status_code == 200
+    assert server.stop() == 0
