@@ -83,8 +83,8 @@
     socket() {
       const port = new Port(this);
       this._ports.set(port.id, port);
-      if (this._isHere) this._greet(port.id);
-      else if (!this._channel) this._come();
+      if (this._channel) this._greet(port.id);
+      else this._come();
       return port;
     }
 
@@ -100,6 +100,9 @@
         this._isHere = true;
         for (const id of this._ports.keys()) this._greet(id);
         this._stand({});
+      }, () => {
+        // A sandboxed frame has no locks.
+        for (const port of Array.from(this._ports.values())) this._endPort(port, 0, 'alone');
       });
       this._beat(stay);
     }
@@ -212,9 +215,9 @@
       if (this._channel) this._channel.postMessage(news);
     }
 
-    /** @param {string} id */
+    /** Not before its lock is held: the leader would take the page for gone. @param {string} id */
     _greet(id) {
-      this._tell({ kind: 'hello', id, page: this._page });
+      if (this._isHere) this._tell({ kind: 'hello', id, page: this._page });
     }
 
     /** @param {string} id @param {string} text */

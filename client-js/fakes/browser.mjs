@@ -62,7 +62,7 @@ export class Browser {
     const channels = this.#channels;
     const { said } = this;
     class Channel {
-      onmessage = null;
+      onmessage = (_event) => {};
 
       constructor(name) {
         this.name = name;

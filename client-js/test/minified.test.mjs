@@ -20,7 +20,7 @@ for (const [name, sources] of Object.entries(SOURCES)) {
   test(`${name}.min.js is made of its sources`, async () => {
     const read = (source) => readFileSync(new URL(`../${source}.js`, import.meta.url), 'utf8');
     const [head, ...rest] = small(name).split('\n');
-    assert.match(head, /^\/\* apex-rtm, MIT License\. Of [0-9a-f]{16} \*\/$/);
+    assert.match(head, /^\/\* apex-rtm, MIT License, [0-9a-f]{16} \*\/$/);
     assert.equal(rest.join('\n'), await minified(sources.map(read).join('')), 'run python -m tools.plugins build');
   });
 }

@@ -88,6 +88,36 @@ test('who may not or cannot share has a socket of its own', async () => {
   assert.equal(server.connections, 7);
 });
 
+test('a page whose browser refuses locks has a socket of its own', async () => {
+  const locks = { request: () => Promise.reject(new Error('SecurityError')) };
+  const page = open(['test'], { page: browser.page({ window: { navigator: { locks } } }) });
+  await live(page);
+  assert.equal(role(page), 'alone');
+});
+
+test('a page that hears of a leader before its own lock is held is not taken for gone', async () => {
+  const leader = open();
+  await live(leader);
+  const page = browser.page();
+  const { request } = page.window.navigator.locks;
+  let grant;
+  page.window.navigator.locks.request = (name, options, callback) => {
+    const ask = () => request.call(page.window.navigator.locks, name, options, callback);
+    return grant ? ask() : new Promise((resolve) => (grant = () => resolve(ask())));
+  };
+  open(['test'], { page });
+  const next = open();
+  await live(next);
+  leader.fire('pagehide');
+  await until(() => role(next) === 'leader');
+  await live(next);
+  grant();
+  await live(page);
+  server.publish('test', 1);
+  await until(() => page.heard.length === 1 && next.heard.length === 1);
+  assert.equal(page.connection.changes.length, 1, 'connected once');
+});
+
 test('a leader that is left hands over, and nothing is lost or comes twice', async () => {
   const [leader, heir, last] = [open(), open(), open()];
   await live(leader, heir, last);
@@ -190,6 +220,69 @@ test('what the other page does not have any more comes from the server, on a soc
   await until(() => after.heard.length === 2);
   assert.deepEqual([after.heard, after.gaps, role(after)], [[2, 3], [], 'alone']);
   assert.deepEqual(leader.heard, [3]);
+});
+
+test('each page gets the frames of its own channels only', async () => {
+  const pages = [open(['test']), open(['other'])];
+  await live(...pages);
+  const frames = [];
+  pages[1].rtm.trace(({ direction, text }) => direction === 'in' && frames.push(JSON.parse(text).channel));
+  server.publish('test', 1);
+  server.publish('other', 2);
+  await until(() => pages[1].heard.length === 1);
+  assert.deepEqual(frames, ['other']);
+});
+
+test('a page takes frames from the leader that has welcomed it and from no other', async () => {
+  const pages = [open(), open()];
+  await live(...pages);
+  const { name, data: { id } } = browser.said.findLast(({ data }) => data.kind === 'hello');
+  const stranger = new pages[0].window.BroadcastChannel(name);
+  const forged = { channel: 'test', payload: { value: 'forged' }, id: 'x', epoch: 'E1', offset: 99 };
+  stranger.postMessage({ kind: 'frame', to: [id], term: 'other', text: JSON.stringify(forged) });
+  server.publish('test', 1);
+  await until(() => pages[1].heard.length === 1);
+  assert.deepEqual(pages[1].heard, [1]);
+  stranger.close();
+});
+
+const ofFamily = (offset) =>
+  ({ channel: 'a:1', eventName: null, payload: { value: offset }, id: 'p' + offset, epoch: 'E1', offset });
+
+test('a wildcard that comes later knows how far the other one is', async () => {
+  const [leader, early] = [open(['a:*']), open(['a:*'])];
+  await live(leader, early);
+  server.say(ofFamily(5));
+  await until(() => leader.heard.length === 1);
+  const late = open(['a:*']);
+  await live(late);
+  server.say(ofFamily(6));
+  await until(() => late.heard.length === 1);
+  const after = open(['a:*']);
+  await live(after);
+  assert.deepEqual([early.heard, late.heard, after.heard], [[5, 6], [6], []]);
+  assert.deepEqual(after.connection.feeds[0].position, { channel: 'a:1', epoch: 'E1', offset: 6 });
+  late.fire('pagehide');
+  server.say(ofFamily(7));
+  await until(() => after.heard.length === 1);
+  const again = open(['a:*'], { page: reloaded(late) });
+  await live(again);
+  await until(() => again.heard.length === 1);
+  assert.deepEqual([again.heard, again.gaps, role(again)], [[7], [], 'follower']);
+});
+
+test('a replay that would bring old messages to another page goes over a socket of its own', async () => {
+  const page = open(['a:*']);
+  await live(page);
+  server.say(ofFamily(5));
+  await until(() => page.heard.length === 1);
+  page.fire('pagehide');
+  const leader = open(['a:1']);
+  await live(leader);
+  const after = open(['a:*'], { page: reloaded(page) });
+  await live(after);
+  assert.deepEqual([role(leader), role(after)], ['leader', 'alone']);
+  assert.deepEqual((await server.heard('subscribe', 3)).since, { channel: 'a:1', epoch: 'E1', offset: 5 });
 });
 
 test('a page that begins anew hears nothing old', async () => {
