@@ -103,7 +103,7 @@ wwv_flow_imp_shared.create_plugin_attribute(
 ,p_help_text=>wwv_flow_string.join(wwv_flow_t_varchar2(
 '<p>Channels that every token of this application grants besides the channel of its own Listener, one a line; a name that ends in <code>*</code> stands for all that begin so.</p>',
 '<p><strong>Every user of every page with a Listener may then listen to them</strong>, with the tools of the browser also to those that no Listener names. Name here only what all of'
-||' them may see. In return, Listeners of such channels share one connection.</p>'))
+||' them may see. In return, Listeners of such channels need one token between them: a page may have 50 on one connection.</p>'))
 );
 wwv_flow_imp_shared.create_plugin_attribute(
  p_id=>wwv_flow_imp.id(3088469508349887041)

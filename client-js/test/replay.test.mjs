@@ -20,7 +20,8 @@ const sub = (name, members) => ({ name, isPrefix: name.endsWith('*'), from: 0, .
 test('a channel: what came after an offset, in order and once, whoever it came for', () => {
   for (const offset of [3, 4, 6, 5, 4]) add('a', offset);
   add('b', 9);
-  const after = (offset, epoch = 'E') => replay.after(sub('a', { last: at('a', 6) }), at(undefined, offset, epoch), null);
+  const a = sub('a', { last: at('a', 6) });
+  const after = (offset, epoch = 'E') => replay.after(a, at(undefined, offset, epoch), null);
   assert.deepEqual(after(3), ['a/4', 'a/5', 'a/6']);
   assert.deepEqual(after(2), ['a/3', 'a/4', 'a/5', 'a/6']);
   assert.equal(after(1), null);
