@@ -14,7 +14,7 @@ CLIENT = Path(__file__).resolve().parent.parent.parent / "client-js"
 
 
 @pytest.mark.parametrize(
-    "path", ["/demo", "/demo/page", "/admin", "/console", "/docs", "/metrics", "/static/x.js", "/favicon.ico"]
+    "path", ["/demo", "/demo/page", "/admin", "/console", "/console/api/about", "/docs", "/static/x.js", "/favicon.ico"]
 )
 def test_secured_mode_serves_no_page(shared_secured: ServerProcess, path: str) -> None:
     """No page, no login form, no default password: what is not there is not framed, forged or guessed."""
