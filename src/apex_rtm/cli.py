@@ -16,6 +16,7 @@ import uvloop
 from apex_rtm import __version__
 from apex_rtm.app import serve as run_server
 from apex_rtm.clock import SystemClock
+from apex_rtm.deploy_commands import deploy, secret
 from apex_rtm.doctor_commands import doctor
 from apex_rtm.errors import ConfigurationError, Refused
 from apex_rtm.log import configure_logging
@@ -53,6 +54,8 @@ def main() -> None:
 
 main.add_command(relay)
 main.add_command(database)
+main.add_command(deploy)
+main.add_command(secret)
 main.add_command(doctor)
 
 
