@@ -34,7 +34,8 @@ Exit codes: 0 done, 1 the server or the database refused or failed, 2 wrong usag
 
 def page() -> str:
     """Build the page."""
-    context = click.Context(program, info_name=NAME)
+    # With its settings: click keeps the help option that the first context makes, for the whole process.
+    context = click.Context(program, info_name=NAME, **program.context_settings)
     return HEAD + "\n".join(_section(NAME, command, inner) for command, inner in _walk(program, context))
 
 

@@ -39,7 +39,8 @@ def test_a_reason_stands_before_a_shell_block_only() -> None:
 def _wrong_words(words: list[str]) -> list[str]:
     """Options and commands in a call that the program does not know."""
     command: click.Command = main
-    context = click.Context(main, info_name="apex-rtm")
+    # With its settings: click keeps the help option that the first context makes, for every later call of the process.
+    context = click.Context(main, info_name="apex-rtm", **main.context_settings)
     rest = list(words)
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         found = command.get_command(context, rest[0])
