@@ -126,7 +126,7 @@ def _refusal(error: msgspec.DecodeError) -> Refused:
 
 # A number with neither a run of 200 digits nor an exponent of three stays below 10^299 and fits a double. Where there
 # may be one, if only in a text, all are looked at one by one. Both are searched for with every digit as a 0, not with
-# an expression: that would try anew from each digit of a shorter run, and 8 MB of them would hold the server for seconds.
+# an expression: it would try anew from each digit of a shorter run, and 8 MB of them would hold the server for long.
 _LONG_RUN: Final = b"0" * 200
 _LARGE_EXPONENT: Final = b"e000"
 _DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789E", b"000000000e")
