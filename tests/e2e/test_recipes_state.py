@@ -142,3 +142,17 @@ async def test_chat_over_a_restart_of_the_server(browser: Browser, tmp_path: Pat
             await apex.heard("chat:room:general", "SCOTT")
             await expect(scott.locator("#messages tbody tr")).to_have_text(["KINGAnybody?"])
             await expect(scott.locator("#who")).to_have_text("SCOTT")
+
+
+async def test_chat_without_history(browser: Browser, tmp_path: Path) -> None:
+    """What is said is appended everywhere in one order, as text, and under the name that APEX knows."""
+    with run_recipe("chat", tmp_path) as (apex, _recipe):
+        async with open_tab(browser) as scott, open_tab(browser) as king:
+            await listening(apex, "chat:room:lobby", (scott, "SCOTT"), (king, "KING"), page=11)
+            for tab, text in ((scott, "Hello"), (king, EVIL), (scott, "Bye")):
+                await tab.fill("#P11_CHAT_TEXT", text)
+                await tab.click("#SEND")
+                await expect(tab.locator("#P11_CHAT_TEXT")).to_have_value("")
+            for tab in (scott, king):
+                await expect(tab.locator("#log li")).to_have_text(["SCOTT: Hello", f"KING: {EVIL}", "SCOTT: Bye"])
+                assert await tab.title() == "Chat without history"
