@@ -241,6 +241,21 @@ async def test_what_is_unusual_goes_the_usual_way(request_: bytes) -> None:
     assert door.bodies == []
 
 
+async def test_who_does_not_read_the_answers_is_not_read_from() -> None:
+    """Without a key, a stream of requests whose answers nobody reads filled the memory with them."""
+    door = Counter()
+    protocol, transport = knock(door)
+    transport.is_slow = True
+    refused = post(b"", PATH, b"X-API-Key: wrong")
+
+    while transport.is_reading():
+        protocol.data_received(refused * 10)
+        assert len(transport.written) < 200_000
+    transport.read_all()
+
+    assert transport.is_reading()
+
+
 async def test_the_last_answer_before_a_stop_says_so() -> None:
     door = Counter()
     protocol, transport = knock(door)

@@ -199,6 +199,26 @@ async def test_a_websocket_is_no_http_connection_any_more() -> None:
     assert not transport.is_closing()
 
 
+# ── who asks faster than it is answered ──
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+async def test_no_more_is_read_while_requests_wait_for_their_answers() -> None:
+    """An answer that let the next packet in would gather a thousand requests for each one that is answered."""
+    door = Door()
+    protocol, transport = door.knock()
+
+    protocol.data_received(GET * 3)
+    while protocol.pipeline:
+        assert not transport.is_reading()
+        await asyncio.sleep(0)
+    await door.finish()
+
+    assert transport.written.count(b"HTTP/1.1 200") == 3
+    assert transport.is_reading()
+
+
 # ── the end ──
 
 

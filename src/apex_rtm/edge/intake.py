@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sized
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 import msgspec
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import CLOSE_HEADER
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -54,6 +54,31 @@ class _HeadersTooLarge(Exception):
     pass
 
 
+class _Flow(FlowControl):
+    """Reads no further while there are requests to be answered, or answers that the peer does not read.
+
+    uvicorn reads on with each answer: a packet of a thousand requests for one of them, and memory without a bound.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+        self._is_due = False
+
+    def resume_reading(self) -> None:
+        if self.write_paused:
+            self._is_due = True
+            self.pause_reading()
+        elif not self._pipeline:  # the last of them comes here again
+            super().resume_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._is_due and not self._transport.is_closing():
+            self._is_due = False
+            self.resume_reading()
+
+
 class IntakeProtocol(HttpToolsProtocol):
     """One HTTP connection.
 
@@ -76,6 +101,7 @@ class IntakeProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room if there is none: the socket that has kept us waiting longest goes first."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         intake = self._intake
         if intake.sockets >= intake.max_http_connections:
             oldest = next(iter(intake.waiting), self)
