@@ -199,6 +199,22 @@ async def test_a_websocket_is_no_http_connection_any_more() -> None:
     assert not transport.is_closing()
 
 
+async def test_a_handshake_behind_an_unanswered_request_is_cut() -> None:
+    """The answer would be written among the frames, and its timer would cut the WebSocket and never be forgotten."""
+    door = Door()
+    upgraded = []
+    door.config.ws_protocol_class = lambda **parts: upgraded.append(parts)  # type: ignore[assignment]
+    protocol, transport = door.knock()
+
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" + HANDSHAKE % (1, b""))
+
+    assert transport.is_closing()
+    transport.lose()
+    await door.finish()
+    assert (upgraded, transport.written) == ([], b"")
+    assert (door.intake.sockets, door.intake.waiting) == (0, {})
+
+
 # ── who asks faster than it is answered ──
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

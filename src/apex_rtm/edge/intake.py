@@ -123,6 +123,10 @@ class IntakeProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() != "1.1" or _has_body(self.headers):
             self.send_400_response("a WebSocket handshake is HTTP/1.1 and has no body")
             return
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Its answer would be written among the frames, and end with a timer that cuts the WebSocket.
+            self.transport.close()
+            return
         self._uncount()
         super().handle_websocket_upgrade()
 
