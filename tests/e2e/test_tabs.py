@@ -148,11 +148,8 @@ async def test_listeners_of_a_page_with_different_tokens_share_a_socket(browser:
         assert await values(tab, 3) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("page", [NEWS, BOTH])
-async def test_when_the_leader_is_closed_another_tab_leads_and_nothing_is_lost(
-    browser: Browser, apex: Apex, page: int
-) -> None:
-    user = f"CLOSES{page}"
+async def test_when_the_leader_is_closed_another_tab_leads_and_nothing_is_lost(browser: Browser, apex: Apex) -> None:
+    user, page = "CLOSES", BOTH
     session = apex.login(user)
     async with open_tab(browser, may_complain=GOING) as last:
         leader = await show(apex, await last.context.new_page(), page, session)
@@ -226,6 +223,20 @@ async def test_a_page_that_slept_alone_gets_what_it_missed(apex: Apex, tmp_path:
         await sleeper.until("document.getElementById('P30_NEWS').value === 'two'")
         assert await sleeper.evaluate("told.length") == 0
         assert len(connections(apex, "SLEEPS")) == 1
+
+
+async def test_who_comes_back_to_a_page_gets_what_it_missed(apex: Apex, tmp_path: Path) -> None:
+    """APEX pages may not be stored, and what has had a socket is no longer kept for the way back: it is a new page."""
+    session = apex.login("RETURNS")
+    async with run_devtools(tmp_path) as devtools:
+        tab = await devtools.open(apex.link(NEWS, session))
+        await tab.until("rtm.connections[0].feeds[0].state === 'live'")
+        await tab.evaluate("location.href = '/i/page.css'")
+        await gone(apex, "RETURNS")
+        apex.publish("news", {"itemName": "P30_NEWS", "value": "missed"})
+        await tab.evaluate("history.back()")
+        await tab.until("document.getElementById('P30_NEWS').value === 'missed'")
+        assert len(connections(apex, "RETURNS")) == 1
 
 
 async def test_a_leader_that_hangs_is_replaced(browser: Browser, apex: Apex) -> None:
