@@ -7,6 +7,7 @@ What stands in for Oracle's software: the page engine (this package) and the bro
     plugin     an import file as Page Designer shows it: attributes, lists, defaults, dependencies
     page       regions, items, buttons, dynamic actions and processes of a page
     markup     a page as HTML, with the one inline script that APEX writes
+    database   the packages of db/, in a thread of their own, and jobs that sleep
     instance   sessions, rendering, AJAX callbacks, page submits, the scheduler's job
     door       the HTTP server before it, with a strict Content-Security-Policy
     recipe     pages and scripts read out of docs/recipes
