@@ -90,19 +90,24 @@ def unframe(framed: bytes) -> bytes:
 
 def publication_frame(message: Message, message_id: str, position: Position) -> bytes:
     """Encode a publication once; these bytes go to every subscriber as they are."""
+    return frame(complete(publication_head(message, message_id), position))
+
+
+def publication_head(message: Message, message_id: str) -> bytes:
+    """Encode what is known of a publication before it has a position."""
     meta = bytes(message.meta)
-    return frame(
-        b'{"channel":%b,"eventName":%b,"payload":%b%b,"id":%b,"epoch":%b,"offset":%d}'
-        % (
-            _encode(message.channel),
-            _encode(message.event_name),
-            bytes(message.payload),
-            b"" if meta == b"null" else b',"meta":' + meta,
-            _encode(message_id),
-            _encode(position.epoch),
-            position.offset,
-        )
+    return b'{"channel":%b,"eventName":%b,"payload":%b%b,"id":%b' % (
+        _encode(message.channel),
+        _encode(message.event_name),
+        bytes(message.payload),
+        b"" if meta == b"null" else b',"meta":' + meta,
+        _encode(message_id),
     )
+
+
+def complete(head: bytes, position: Position) -> bytes:
+    """Add its position to a publication."""
+    return b'%b,"epoch":%b,"offset":%d}' % (head, _encode(position.epoch), position.offset)
 
 
 def reply_frame(kind: str, command_id: int | str | None = None, **members: Any) -> bytes:

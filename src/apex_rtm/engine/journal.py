@@ -10,7 +10,7 @@ import base64
 import itertools
 import secrets
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -106,6 +106,7 @@ class Journal:
         self._order: OrderedDict[int, Entry] = OrderedDict()
         self._seen: OrderedDict[tuple[str, str], tuple[Published, float]] = OrderedDict()
         self.forgotten_seq = 0
+        self._loaded_seq = 0
         self._sweep: Iterator[str] = iter(())
         self.evicted: dict[int, str] = {}
         self.forgotten: list[str] = []
@@ -163,6 +164,9 @@ class Journal:
         while len(log.entries) > log.retention.size:
             self._evict(log)
         self._forget_surplus()
+        self._shed()
+
+    def _shed(self) -> None:
         while self.size_bytes > self._max_bytes and self._order:
             oldest = next(iter(self._order.values()))
             self._evict(self.channels[oldest.channel])
@@ -171,6 +175,47 @@ class Journal:
         """Take a channel over from an earlier run, the longest unpublished first; its entries follow with `append`."""
         self.channels[channel] = log
         self._forget_surplus()
+
+    def load(self, channel: str, top: Position, at: float, entries: Sequence[Entry]) -> None:
+        """Replace what is known of a channel by what another machine keeps of it: the log ends at `top`.
+
+        Nobody may be reading the channel meanwhile. The places of `entries` in the journal lie before all that is
+        appended here: no wildcard of this server has seen them.
+        """
+        old = self.channels.pop(channel, None)
+        while old is not None and old.entries:
+            self._evict(old)
+        log = self.channels[channel] = ChannelLog(top.epoch, self._retention(channel), top.offset, last_at=at)
+        self._insert(log, entries, log.entries.append)
+
+    def extend(self, channel: str, entry: Entry) -> None:
+        """Add the next publication of a channel that was published before this server followed it."""
+        log = self.channels[channel]
+        self._insert(log, [entry], log.entries.append)
+        log.top, log.last_at = entry.position.offset, entry.at
+        while len(log.entries) > log.retention.size:
+            self._evict(log)
+
+    def prepend(self, channel: str, entries: Sequence[Entry]) -> None:
+        """Add older publications of a channel, the newest of them first; each must be the one before the oldest."""
+        log = self.channels[channel]
+        self._insert(log, entries, log.entries.appendleft)
+
+    def _insert(self, log: ChannelLog, entries: Sequence[Entry], add: Callable[[Entry], None]) -> None:
+        for entry in entries:
+            self._loaded_seq -= 1
+            entry.seq = self._loaded_seq
+            add(entry)
+            self._order[entry.seq] = entry
+            self.size_bytes += entry.size_bytes
+        self._forget_surplus()
+        self._shed()
+
+    def forget(self, channel: str) -> None:
+        """Let a channel go that nobody follows any more; another machine keeps it."""
+        log = self.channels.get(channel)
+        if log is not None:
+            self._forget(channel, log)
 
     def remember(self, channel: str, published: Published, at: float) -> None:
         """Note a sender's id; forgets ids that are older than the window."""

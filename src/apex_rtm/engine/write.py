@@ -14,6 +14,11 @@ _ID_PREFIX: Final = secrets.token_urlsafe(6)
 _ids: Final = itertools.count(1)
 
 
+def new_id() -> str:
+    """Make an id for a message whose sender gave none."""
+    return f"{_ID_PREFIX}{next(_ids):x}"
+
+
 class Batch:
     """Messages that are appended together. Nothing changes in the journal until its entries are appended.
 
@@ -40,7 +45,7 @@ class Batch:
         position = Position(top.epoch, top.offset + 1)
         self._tops[channel] = position
         self._seq += 1
-        message_id = message.id if message.id is not None else f"{_ID_PREFIX}{next(_ids):x}"
+        message_id = message.id if message.id is not None else new_id()
         published = Published(message_id, position)
         if message.id is not None:
             self._seen[channel, message.id] = published

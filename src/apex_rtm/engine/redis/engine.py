@@ -1,0 +1,397 @@
+"""Any number of nodes; the log is in Redis or Valkey, and each node's journal holds what somebody on it follows.
+
+See `Engine` for the guarantees and docs/adr/0008-several-nodes.md for how they are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from apex_rtm.channels import Pattern
+from apex_rtm.clock import Clock
+from apex_rtm.engine.base import EngineListener
+from apex_rtm.engine.journal import Entry, Journal, Retention
+from apex_rtm.engine.redis.follow import Followed, Follower, Then, Waiter, to_entry
+from apex_rtm.engine.redis.gate import Gate
+from apex_rtm.engine.redis.layout import Layout, Publication, read_announcement
+from apex_rtm.engine.redis.reader import Reader
+from apex_rtm.engine.redis.scripts import ALL_SCRIPTS, Outgoing, Scripts
+from apex_rtm.engine.redis.server import Sending, Server
+from apex_rtm.engine.redis.start import check_layout, check_server
+from apex_rtm.engine.redis.target import Address, Target
+from apex_rtm.engine.redis.topology import locate
+from apex_rtm.engine.redis.wire import Lost, Wire
+from apex_rtm.engine.write import new_id
+from apex_rtm.errors import ConfigurationError, Unavailable
+from apex_rtm.log import get_logger
+from apex_rtm.message import Message, Position, Published
+from apex_rtm.protocol import complete, publication_head
+from apex_rtm.revocations import Revocation
+
+_log = get_logger(__name__)
+_TICK_S: Final = 0.25
+_AUDIT_S: Final = 1.0
+_LINGER_S: Final = 5.0  # a page that is loaded anew finds its channels still followed
+
+
+class RedisEngine:
+    """See `Engine` for the guarantees and the module for where to read on."""
+
+    is_shared = True
+
+    def __init__(
+        self, target: Target, layout: Layout, journal: Journal, retention: Callable[[str], Retention], clock: Clock, *,
+        channel_ttl_s: float, idempotency_window_s: float, revocation_keep_s: float, max_waiting: int, timeout_s: float,
+        durable: bool,
+    ) -> None:  # fmt: skip
+        self.journal = journal
+        self._target = target
+        self._layout = layout
+        self._retention = retention
+        self._clock = clock
+        self._max_waiting = max_waiting
+        self._timeout_s = timeout_s
+        self._reply_timeout_s = timeout_s / 2  # so that there is time for a second try
+        self._is_sharded = target.kind == "cluster"
+        self._scripts = Scripts(
+            layout, clock, channel_ttl_s=channel_ttl_s, idempotency_window_s=idempotency_window_s, durable=durable,
+            announce="SPUBLISH" if self._is_sharded else "PUBLISH",
+        )  # fmt: skip
+        self._durable = durable
+        self._listener: EngineListener
+        self._follower = Follower(journal, retention, self, clock.now)
+        self._gate = Gate(layout.partitions, self._follower, self._deliver_to_wildcards, self._wildcards_lost)
+        self._readers: dict[Address, Reader] = {}
+        self._owners: list[Reader] = []
+        self._wildcards = 0
+        self._wildcards_waiting: list[Waiter] = []
+        self._waiting_count = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._locating = asyncio.Lock()
+        self._relocation: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    # ── start and stop ──
+
+    async def start(self, listener: EngineListener) -> None:
+        """Connect and check the server. Raises ConfigurationError."""
+        self._listener = listener
+        try:
+            await self._locate()
+            for reader in self._readers.values():
+                await check_server(reader.server.commands, durable=self._durable)
+            await check_layout(self._owners[0].server.commands, self._layout)
+        except Lost as lost:
+            await self._close()
+            raise ConfigurationError([f"engine: Redis cannot be used: {lost}"]) from lost
+        except ConfigurationError:
+            await self._close()
+            raise
+        self._tasks = [asyncio.create_task(self._clockwork()), asyncio.create_task(self._audit())]
+
+    async def stop(self) -> None:
+        """Publish what was accepted, then disconnect."""
+        for reader in self._readers.values():
+            await reader.server.finish()
+        await self._close()
+
+    async def _close(self) -> None:
+        self._is_stopping = True
+        tasks = [task for task in (*self._tasks, self._relocation, self._looking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for reader in self._readers.values():
+            await reader.close()
+            await reader.server.close()
+        self._readers = {}
+
+    async def _connect(self, address: Address) -> Wire:
+        wire = await Wire.connect(address, self._target, self._reply_timeout_s)
+        replies = await wire.call([("SCRIPT", "LOAD", script) for script in ALL_SCRIPTS], self._reply_timeout_s)
+        refusal = next((reply for reply in replies if isinstance(reply, Exception)), None)
+        if refusal is not None:
+            wire.close()
+            raise Lost(f"{address}: {refusal}")
+        return wire
+
+    @property
+    def trouble(self) -> str | None:
+        """Why Redis cannot be used at the moment."""
+        return next((r.server.trouble for r in self._readers.values() if r.server.trouble is not None), None)
+
+    # ── where things are ──
+
+    async def _locate(self) -> None:
+        async with self._locating:
+            owners = await locate(self._target, self._layout, list(self._readers), self._reply_timeout_s)
+            for address in set(owners) - set(self._readers):
+                self._readers[address] = self._make_reader(address)
+            gone = [self._readers.pop(address) for address in set(self._readers) - set(owners)]
+            before, self._owners = self._owners, [self._readers[address] for address in owners]
+            for partition, reader in enumerate(self._owners):
+                if before and before[partition] is reader:
+                    continue
+                if before:
+                    before[partition].partitions.discard(partition)
+                    self._moved(partition)
+                reader.partitions.add(partition)
+            for reader in gone:
+                await reader.close()
+                await reader.server.close()
+        for reader in [*gone, *self._readers.values()]:
+            self._dispatch(reader.server.take_outgoing())
+
+    def _make_reader(self, address: Address) -> Reader:
+        server = Server(
+            address, self._connect, sharded=self._is_sharded, timeout_s=self._reply_timeout_s,
+            on_message=self._on_message, on_up=self._on_up, on_down=self._on_down, on_reply=self._on_reply,
+            sort_out=self._sort_out,
+        )  # fmt: skip
+        reader = Reader(
+            server, self._layout, self._scripts, self.journal, self._follower, self._gate, self._on_partition
+        )
+        reader.has_wildcards = self._wildcards > 0
+        return reader
+
+    def _moved(self, partition: int) -> None:
+        if self._gate.is_open(partition):
+            self._gate.close(partition)
+            self._wildcards_lost()
+        for found in self._follower.channels.values():
+            if found.partition == partition:
+                self.read(found)
+
+    async def _sort_out(self) -> None:
+        """Something is not where it was: look again, and send what waits to where it belongs now."""
+        if self._target.kind == "single" or self._is_stopping:
+            return
+        if self._relocation is None or self._relocation.done():
+            self._relocation = asyncio.create_task(self._relocate())
+        await asyncio.shield(self._relocation)  # who asks may be of a server that is closed by it
+
+    async def _relocate(self) -> None:
+        try:
+            await self._locate()
+        except Lost as lost:
+            _log.warning("redis.not_located", reason=str(lost))
+
+    def _dispatch(self, sendings: Sequence[Sending]) -> None:
+        by_reader: dict[Reader, list[Sending]] = {}
+        for sending in sendings:
+            reader = self._owners[self._layout.partition(sending.message.channel)]
+            by_reader.setdefault(reader, []).append(sending)
+        for reader, part in by_reader.items():
+            reader.server.send(part)
+
+    # ── publishing ──
+
+    async def publish(self, messages: Sequence[Message]) -> list[Published | Unavailable]:
+        """Join the next round trip. A message without an id gets one here, so that it can be sent again."""
+        if self._waiting_count + len(messages) > self._max_waiting:
+            refusal = Unavailable(f"{self._waiting_count} messages wait for Redis already; try again")
+            return [refusal for _ in messages]
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout_s
+        sendings = [self._prepare(message, deadline, loop.create_future()) for message in messages]
+        self._waiting_count += len(sendings)
+        try:
+            self._dispatch(sendings)
+            return [await sending.done for sending in sendings]
+        finally:
+            self._waiting_count -= len(sendings)
+
+    def _prepare(self, message: Message, deadline: float, done: asyncio.Future[Any]) -> Sending:
+        message_id = message.id if message.id is not None else new_id()
+        outgoing = Outgoing(
+            message.channel or "", message_id, publication_head(message, message_id), message.id is not None
+        )
+        retention = self._retention(outgoing.channel)
+        return Sending(outgoing, lambda: self._scripts.publish(outgoing, retention), deadline, done)
+
+    def _on_reply(self, message: Outgoing, reply: list[Any]) -> Published:
+        position = Position(reply[1].decode(), reply[2])
+        if reply[0]:
+            return Published(message.id, position, repeated=True)
+        if self._wildcards or message.channel in self._follower.channels:
+            link = Position(reply[4].decode(), reply[5])
+            body = complete(message.head, position)
+            publication = Publication(message.channel, position, message.id, self._clock.now(), body, reply[3], link)
+            self._gate.take(self._layout.partition(message.channel), publication, own=True)
+        return Published(message.id, position)
+
+    # ── what arrives ──
+
+    def _on_message(self, topic: bytes, data: bytes) -> None:
+        publication = read_announcement(data)
+        self._gate.take(self._layout.partition(publication.channel), publication, own=False)
+
+    def _on_up(self, server: Server) -> None:
+        """A connection without topics: whatever was announced meanwhile has passed this node by."""
+        reader = self._readers.get(server.address)
+        if reader is None:  # the very first moment of a server
+            return
+        was_open = [partition for partition in reader.partitions if self._gate.is_open(partition)]
+        for partition in was_open:
+            self._gate.close(partition)
+        if was_open:
+            self._wildcards_lost()
+        for found in self._follower.channels.values():
+            if found.partition in reader.partitions:
+                reader.read(found.channel)
+        reader.look()
+
+    def _on_down(self, server: Server) -> None:
+        if self._is_stopping or server.address not in self._readers:
+            return
+        _log.warning("redis.lost", server=str(server.address), reason=server.trouble)
+        self._looking = asyncio.create_task(self._sort_out())
+
+    # ── effects of following ──
+
+    def deliver(self, publications: Sequence[Publication]) -> None:
+        """Into the journal and to everybody who subscribed."""
+        entries = []
+        for publication in publications:
+            entry = self._entry(publication)
+            log = self.journal.channels.get(entry.channel)
+            if log is not None and (log.epoch, log.top + 1) != entry.position:
+                self.journal.forget(entry.channel)  # known from a wildcard only, or its epoch has ended
+            self.journal.append(entry)
+            entries.append(entry)
+        self._listener.on_published(entries)
+
+    def _entry(self, publication: Publication) -> Entry:
+        entry = to_entry(publication)
+        entry.seq = self.journal.seq + 1
+        return entry
+
+    def _deliver_to_wildcards(self, publication: Publication) -> None:
+        if publication.channel not in self._follower.channels:
+            self.deliver([publication])
+            return
+        # Its log is just being read into the journal, where it will have its place.
+        entry = self._entry(publication)
+        self.journal.seq = entry.seq
+        self._listener.on_published([entry])
+
+    def lost(self, channel: str) -> None:
+        """Close the subscribers of one channel."""
+        _log.warning("channel.lost", channel=channel)
+        self._listener.on_lost(channel)
+
+    def _wildcards_lost(self) -> None:
+        self._listener.on_lost(None)
+
+    def read(self, followed: Followed) -> None:
+        """Ask the server that has it."""
+        self._owners[followed.partition].read(followed.channel)
+
+    # ── following ──
+
+    def follow(self, pattern: Pattern, since: Position | None, then: Then) -> bool:
+        """See `Engine.follow`."""
+        waiter = Waiter(since, then, asyncio.get_running_loop().time() + self._timeout_s)
+        if pattern.is_prefix:
+            return self._follow_all(waiter)
+        channel = pattern.stem
+        found = self._follower.channels.get(channel)
+        if found is None:
+            found = self._follower.channels[channel] = Followed(channel, self._layout.partition(channel))
+        found.interest += 1
+        found.unused_since = None
+        if found.is_ready and channel not in self.journal.channels:
+            self.journal.load(channel, found.position, self._clock.now(), [])  # it was forgotten for want of room
+        if self._follower.covers(found, since):
+            return True
+        found.waiting.append(waiter)
+        self.read(found)
+        return False
+
+    def _follow_all(self, waiter: Waiter) -> bool:
+        self._wildcards += 1
+        if self._wildcards == 1:
+            self._listen(is_wanted=True)
+        if all(self._gate.is_open(partition) for partition in range(self._layout.partitions)):
+            return True
+        self._wildcards_waiting.append(waiter)
+        return False
+
+    def _listen(self, *, is_wanted: bool) -> None:
+        for reader in self._readers.values():
+            reader.has_wildcards = is_wanted
+            reader.look()
+
+    def _on_partition(self) -> None:
+        if all(self._gate.is_open(partition) for partition in range(self._layout.partitions)):
+            waiting, self._wildcards_waiting = self._wildcards_waiting, []
+            for waiter in waiting:
+                waiter.then(None)
+
+    def unfollow(self, pattern: Pattern) -> None:
+        """See `Engine.unfollow`. A channel is followed a little longer, in case somebody comes back."""
+        if pattern.is_prefix:
+            self._wildcards -= 1
+            return
+        found = self._follower.channels[pattern.stem]
+        found.interest -= 1
+        if not found.interest:
+            found.unused_since = asyncio.get_running_loop().time()
+
+    async def tidy(self) -> None:
+        """Apply retention, and let go what nobody has followed for a while."""
+        self.journal.sweep(self._clock.now())
+        self.journal.take_dropped()
+        horizon = asyncio.get_running_loop().time() - _LINGER_S
+        unused = [
+            f for f in self._follower.channels.values() if f.unused_since is not None and f.unused_since < horizon
+        ]
+        topics: dict[Reader, list[str]] = {}
+        for found in unused:
+            del self._follower.channels[found.channel]
+            self.journal.forget(found.channel)
+            topics.setdefault(self._owners[found.partition], []).append(self._layout.topic(found.channel))
+        if not self._wildcards and any(reader.has_wildcards for reader in self._readers.values()):
+            self._listen(is_wanted=False)
+            for partition, reader in enumerate(self._owners):
+                self._gate.close(partition)
+                topics.setdefault(reader, []).append(self._layout.all_topic(partition))
+        for reader, names in topics.items():
+            reader.server.subscribed.difference_update(names)
+            await reader.server.topics.unsubscribe(names)
+
+    # ── clockwork ──
+
+    async def _clockwork(self) -> None:
+        """Tell those whose time is over."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now = asyncio.get_running_loop().time()
+            why = self.trouble or "Redis does not answer in time"
+            for found in [found for found in self._follower.channels.values() if found.waiting]:
+                self._follower.give_up_waiting(found, now, why)
+            late = [waiter for waiter in self._wildcards_waiting if waiter.deadline <= now]
+            self._wildcards_waiting = [waiter for waiter in self._wildcards_waiting if waiter.deadline > now]
+            for waiter in late:
+                waiter.then(Unavailable(why))
+
+    async def _audit(self) -> None:
+        while True:
+            await asyncio.sleep(_AUDIT_S)
+            for reader in list(self._readers.values()):
+                try:
+                    await reader.audit()
+                except Lost as lost:
+                    reader.server.down = f"Redis: {lost}"
+
+    # ── rights ──
+
+    async def revoke(self, revocation: Revocation) -> None:
+        """Remember a revocation. Raises Unavailable."""
+
+    def revocations(self) -> Sequence[Revocation]:
+        """What was in force at the start."""
+        return ()
