@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 class RedisProcess:
-    """Start, stop, pause and kill one server; a restart takes the same port and directory. `options` as in redis.conf."""
+    """Start, stop, pause and kill one server; a restart takes the same port. `options` as in redis.conf."""
 
     def __init__(self, directory: Path, port: int = 0, **options: Any) -> None:
         self.directory = directory
