@@ -116,7 +116,7 @@ def test_the_directory_of_the_log(monkeypatch: pytest.MonkeyPatch, environ: dict
         ({}, "port = 70000", {}, "settings.toml: port: Input should be less than or equal to 65535"),
         ({}, None, {"port": "-1"}, "--port: Input should be greater than or equal to 0"),
         ({}, None, {"history_size": "-1"}, "--history-size: Input should be greater than or equal to 0"),
-        ({"APEX_RTM_ENGINE": "redis"}, None, {}, "APEX_RTM_ENGINE: Input should be 'sqlite' or 'memory'"),
+        ({"APEX_RTM_ENGINE": "redis"}, None, {}, "APEX_RTM_ENGINE: it must be sqlite, memory or a URL like redis://host:6379/0"),
         ({"APEX_RTM_COLOUR": "red"}, None, {}, "APEX_RTM_COLOUR: there is no such setting"),
         ({"APEX_RTM_NAMESPACES": "x"}, None, {}, "APEX_RTM_NAMESPACES: namespaces can only be set in the TOML file"),
         ({}, "colour = 1", {}, "settings.toml: colour: there is no such setting"),

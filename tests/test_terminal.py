@@ -21,7 +21,7 @@ def flags_of(*names: str) -> dict[str, click.Option]:
 
 def test_every_setting_is_a_flag_but_secrets_and_tables() -> None:
     secret = {"api_keys", "jwt_secret", "console_key", "metrics_key", "oracle_password", "oracle_wallet_password"}
-    never = {*secret, "namespaces"}
+    never = {*secret, "redis_password", "namespaces"}
 
     flags = flags_of()
 
@@ -51,7 +51,7 @@ def test_a_wrong_configuration_ends_with_every_problem(capsys: pytest.CaptureFix
 
     assert caught.value.code == 2
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(":")[1] for line in lines] == [" --port", " --engine"]
+    assert [line.split(":")[1] for line in lines] == [" --engine", " --port"]
     with pytest.raises(SystemExit):
         stop_for_configuration(ConfigurationError(["host: wrong"]))
     assert capsys.readouterr().err == "configuration: host: wrong\n"

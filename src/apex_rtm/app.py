@@ -21,9 +21,7 @@ from apex_rtm.edge.meter import watch_lag
 from apex_rtm.edge.tls import Certificates, TlsDoor
 from apex_rtm.edge.ws import EdgeLimits, Gateway
 from apex_rtm.engine.base import Engine
-from apex_rtm.engine.journal import Journal, Retention
-from apex_rtm.engine.memory import MemoryEngine
-from apex_rtm.engine.sqlite import SqliteEngine
+from apex_rtm.engine.make import make_engine, namespace_of
 from apex_rtm.errors import ConfigurationError
 from apex_rtm.fanout import Fanout
 from apex_rtm.hub import Hub
@@ -40,7 +38,7 @@ from apex_rtm.relay.thread import RelayThread
 from apex_rtm.revocations import Revocations
 from apex_rtm.service import Duties, Service
 from apex_rtm.session import Session
-from apex_rtm.settings import Namespace, Settings
+from apex_rtm.settings import Settings
 from apex_rtm.surroundings import SessionLimits, Surroundings
 from apex_rtm.systemd import Notifier
 from apex_rtm.tokens import TokenVerifier
@@ -49,7 +47,6 @@ from apex_rtm.tracing import make_tracing
 _log = get_logger(__name__)
 _TICK_S = 1.0
 _TIDY_REVOCATIONS_S = 60.0
-_MAX_WAITING_MESSAGES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ class Parts:
 def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore | None = None) -> Parts:
     """Build every part and connect them, from the log outwards. `outbox` is for tests without an Oracle database."""
     clock = clock or SystemClock()
-    engine = _make_engine(settings, clock)
+    engine = make_engine(settings, clock)
     revocations = Revocations(keep_s=settings.max_token_ttl_s + settings.clock_leeway_s)
     registry = Registry()
     write = write_deflated_burst if settings.compression else write_burst
@@ -153,53 +150,6 @@ def _call_later(delay_s: float, work: Callable[[], None]) -> asyncio.TimerHandle
     return asyncio.get_running_loop().call_later(delay_s, work)
 
 
-def _make_engine(settings: Settings, clock: Clock) -> Engine:
-    retention = _retention(settings)
-    journal = Journal(
-        retention=retention,
-        max_bytes=settings.log_max_bytes,
-        channel_ttl_s=settings.channel_ttl_s,
-        idempotency_window_s=settings.idempotency_window_s,
-        max_channels=settings.max_channels,
-        idempotency_max_ids=settings.idempotency_max_ids,
-    )
-    if settings.engine == "memory":
-        return MemoryEngine(journal, clock)
-    return SqliteEngine(
-        settings.data_dir,
-        journal,
-        retention,
-        clock,
-        idempotency_window_s=settings.idempotency_window_s,
-        revocation_keep_s=settings.max_token_ttl_s + settings.clock_leeway_s,
-        max_waiting=_MAX_WAITING_MESSAGES,
-    )
-
-
-def _namespace_of(settings: Settings) -> Callable[[str], Namespace | None]:
-    longest_first = sorted(settings.namespaces, key=lambda namespace: len(namespace.prefix), reverse=True)
-
-    def find(channel: str) -> Namespace | None:
-        return next((n for n in longest_first if channel.startswith(n.prefix)), None)
-
-    return find
-
-
-def _retention(settings: Settings) -> Callable[[str], Retention]:
-    namespace_of = _namespace_of(settings)
-
-    def retention(channel: str) -> Retention:
-        size, ttl_s = settings.history_size, settings.history_ttl_s
-        namespace = namespace_of(channel)
-        if namespace is None:
-            return Retention(size, ttl_s)
-        size = size if namespace.history_size is None else namespace.history_size
-        ttl_s = ttl_s if namespace.history_ttl_s is None else namespace.history_ttl_s
-        return Retention(size, ttl_s, namespace.prefix)
-
-    return retention
-
-
 def _make_verifier(settings: Settings, clock: Clock) -> TokenVerifier | None:
     if settings.jwt_secret is None:
         return None
@@ -212,10 +162,10 @@ def _make_verifier(settings: Settings, clock: Clock) -> TokenVerifier | None:
 
 
 def _session_limits(settings: Settings) -> SessionLimits:
-    namespace_of = _namespace_of(settings)
+    find_namespace = namespace_of(settings)
 
     def has_presence(channel: str) -> bool:
-        namespace = namespace_of(channel)
+        namespace = find_namespace(channel)
         return namespace is not None and namespace.presence
 
     return SessionLimits(

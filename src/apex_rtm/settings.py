@@ -24,6 +24,7 @@ from pydantic import (
 
 from apex_rtm.errors import ConfigurationError
 from apex_rtm.oracle_settings import OracleSettings, oracle_problems
+from apex_rtm.redis_settings import RedisSettings
 
 PREFIX: Final = "APEX_RTM_"
 MIN_SECRET_BYTES: Final = 32
@@ -67,7 +68,7 @@ class Namespace(BaseModel):
     presence: bool = False
 
 
-class Settings(OracleSettings):
+class Settings(RedisSettings, OracleSettings):
     """All settings, checked. Make one with `load_settings`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
@@ -94,10 +95,6 @@ class Settings(OracleSettings):
     tls_key: OptionalPath = Field(None, description="Private key of tls_cert (PEM, without a password).")
     trusted_proxies: CommaList = Field(
         (), description="Addresses or networks of reverse proxies whose X-Forwarded-For names the client."
-    )
-    engine: Literal["sqlite", "memory"] = Field(
-        "sqlite",
-        description="Where the log is kept: sqlite survives restarts and power loss, memory does not.",
     )
     data_dir: Path = Field(
         default_factory=_default_data_dir, description="Directory of the log (engine sqlite): $STATE_DIRECTORY, "
@@ -308,7 +305,9 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config_f
         for fault in faults:
             path = [str(part) for part in fault["loc"]]
             where = origin[path[0]].name(path[0]) if path[0] in origin else path[0]
-            text = "there is no such setting" if fault["type"] == "extra_forbidden" else fault["msg"]
+            text = fault["msg"].removeprefix("Value error, ")
+            if fault["type"] == "extra_forbidden":
+                text = "there is no such setting"
             problems.append(f"{'.'.join([where, *path[1:]])}: {text}")
         problems += _remaining_problems(merged, {str(fault["loc"][0]) for fault in faults})
     except ConfigurationError as error:

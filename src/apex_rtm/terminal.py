@@ -23,7 +23,8 @@ EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
 # Never flags: every user of the machine can read a command line.
 _SECRET_SETTINGS: Final = (
-    "api_keys", "jwt_secret", "console_key", "metrics_key", "oracle_password", "oracle_wallet_password"
+    "api_keys", "jwt_secret", "console_key", "metrics_key", "oracle_password", "oracle_wallet_password",
+    "redis_password",
 )  # fmt: skip
 _TOML_ONLY: Final = ("namespaces",)
 # Variables of the client commands share the prefix; they are not settings of the server.

@@ -13,7 +13,7 @@ from apex_rtm.engine.journal import Entry, Journal
 from apex_rtm.engine.memory import MemoryEngine
 from apex_rtm.engine.redis.engine import RedisEngine
 from apex_rtm.engine.redis.layout import Layout
-from apex_rtm.engine.redis.target import parse_target
+from apex_rtm.redis_url import parse_target
 from apex_rtm.engine.sqlite import SqliteEngine
 from apex_rtm.errors import Unavailable
 from apex_rtm.message import Message, Position, Published

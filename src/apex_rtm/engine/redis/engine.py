@@ -20,7 +20,6 @@ from apex_rtm.engine.redis.reader import Reader
 from apex_rtm.engine.redis.scripts import ALL_SCRIPTS, Outgoing, Scripts
 from apex_rtm.engine.redis.server import Sending, Server
 from apex_rtm.engine.redis.start import check_layout, check_server
-from apex_rtm.engine.redis.target import Address, Target
 from apex_rtm.engine.redis.topology import locate
 from apex_rtm.engine.redis.wire import Lost, Wire
 from apex_rtm.engine.write import new_id
@@ -28,6 +27,7 @@ from apex_rtm.errors import ConfigurationError, Unavailable
 from apex_rtm.log import get_logger
 from apex_rtm.message import Message, Position, Published
 from apex_rtm.protocol import complete, publication_head
+from apex_rtm.redis_url import Address, Target
 from apex_rtm.revocations import Revocation
 
 _log = get_logger(__name__)

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from apex_rtm.engine.redis.commands import Commands
 from apex_rtm.engine.redis.scripts import Outgoing
-from apex_rtm.engine.redis.target import Address
 from apex_rtm.engine.redis.topics import Topics
 from apex_rtm.engine.redis.wire import ELSEWHERE, Command, Lost, Wire
 from apex_rtm.errors import Unavailable
+from apex_rtm.redis_url import Address
 
 _MOST_AT_ONCE: Final = 500
 _PAUSE_S: Final = 0.1

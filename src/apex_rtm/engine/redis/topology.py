@@ -8,8 +8,8 @@ from typing import Any, Final
 from redis.crc import key_slot
 
 from apex_rtm.engine.redis.layout import Layout
-from apex_rtm.engine.redis.target import Address, Target
 from apex_rtm.engine.redis.wire import Lost, Wire
+from apex_rtm.redis_url import Address, Target
 
 _SLOTS: Final = 16384
 

@@ -20,7 +20,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from apex_rtm.engine.redis.target import Address, Target
+from apex_rtm.redis_url import Address, Target
 
 Command = Sequence[str | bytes | int | float]
 # Replies that say: not here, or not yet. What was asked has not happened.

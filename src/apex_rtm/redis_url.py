@@ -44,7 +44,7 @@ def is_redis(engine: str) -> bool:
 
 def split_password(engine: str) -> tuple[str, str | None]:
     """Take the password out of a URL, so that the URL may be printed: (URL without it, password)."""
-    found = re.match(r"(rediss?(?:\+\w+)?://[^:@/]*):([^@]*)@", engine)
+    found = re.match(r"(rediss?(?:\+\w+)?://[^:@/]*):([^/]*)@", engine)
     if found is None:
         return engine, None
     user = found[1] + "@" if not found[1].endswith("/") else found[1]
