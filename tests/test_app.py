@@ -220,3 +220,12 @@ async def test_a_server_that_cannot_use_its_directory_lets_its_port_go(tmp_path:
 def test_parts_name_everything() -> None:
     names = {"settings", "engine", "hub", "gateway", "intake", "config", "relay", "door", "pages"}
     assert set(Parts.__slots__) == names
+
+
+def test_redis_needs_its_client_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "redis://user:top-secret@127.0.0.1:1/0"
+    assert compose(make_settings(engine=url)).engine.is_shared
+
+    monkeypatch.setattr("apex_rtm.engine.make.find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'apex-rtm\[redis\]'"):
+        compose(make_settings(engine=url))

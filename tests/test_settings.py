@@ -275,3 +275,27 @@ def test_every_setting_is_described() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
+
+
+def test_redis_is_an_engine_and_its_password_is_never_shown() -> None:
+    settings = load_settings({}, {"APEX_RTM_ENGINE": "rediss://apexrtm:top%2Fsecret@cache.example.com:6380/1"})
+
+    assert settings.engine == "rediss://apexrtm@cache.example.com:6380/1"
+    assert settings.redis_password is not None
+    assert settings.redis_password.get_secret_value() == "top/secret"
+    assert settings.is_shared
+    assert "top" not in settings.model_dump_json() + repr(settings)
+    other = load_settings({}, {"APEX_RTM_ENGINE": "redis://u@cache", "APEX_RTM_REDIS_PASSWORD": "p"})
+    assert other.redis_password is not None
+    assert not load_settings({}, {}).is_shared
+
+
+@pytest.mark.parametrize(
+    "engine", ["redis://u:top-secret@a,b", "rediss+sentinel://:top-secret@a", "redis://:top-secret@"]
+)
+def test_a_wrong_redis_url_is_refused_without_its_password(engine: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({}, {"APEX_RTM_ENGINE": engine})
+
+    assert "APEX_RTM_ENGINE: " in str(caught.value)
+    assert "secret" not in str(caught.value)

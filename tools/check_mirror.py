@@ -32,6 +32,17 @@ ELSEWHERE: Final = {
     "pages.py": "test_app.py",
     "surroundings.py": "test_session.py",
     "engine/base.py": "engine/test_contract.py",
+    "engine/make.py": "test_app.py",
+    # What talks to Redis is shown with a real one, all of it together.
+    "engine/redis/commands.py": "engine/redis/test_engine.py",
+    "engine/redis/reader.py": "engine/redis/test_engine.py",
+    "engine/redis/scripts.py": "engine/redis/test_engine.py",
+    "engine/redis/server.py": "engine/redis/test_engine.py",
+    "engine/redis/start.py": "engine/redis/test_engine.py",
+    "engine/redis/topics.py": "engine/redis/test_engine.py",
+    "engine/redis/topology.py": "engine/redis/test_engine.py",
+    "engine/redis/wire.py": "engine/redis/test_engine.py",
+    "redis_settings.py": "test_settings.py",
     "peer.py": "support/peer.py",  # an interface: the double that implements it is checked by mypy
     "deploy_commands.py": "deploy/test_commands.py",
     "oracle_commands.py": "database/test_commands.py",

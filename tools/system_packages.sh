@@ -8,6 +8,7 @@ need nginx nginx
 need node nodejs
 need npm npm
 need openssl openssl
+[ -x /usr/bin/valkey-server ] || need redis-server redis-server
 [ -d /usr/lib/postgresql ] || need postgres postgresql
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -232,10 +232,12 @@ def describe(plan: Plan, seen: Seen, ledger: Ledger) -> str:
         [
             f"seed {plan.seed}: 3 nodes, {plan.clients} clients ({plan.wildcards} wildcards), durable {plan.durable}",
             f"  publications answered   {ledger.count} (repeated by id {ledger.repeats} times)",
-            f"  deliveries              {seen.delivered} over {seen.connections} connections, closes {dict(seen.closes)}",
+            f"  deliveries              {seen.delivered} over {seen.connections} connections",
+            f"  closed with             {dict(seen.closes)}",
             f"  recovered true / false  {seen.recovered} / {seen.explicit_gaps}, refused for a while {seen.refused}",
             f"  silent gaps             {len(seen.silent_gaps)} {seen.silent_gaps[:3]}",
-            f"  duplicates              {len(seen.duplicates)} {seen.duplicates[:3]}, published twice {len(seen.twice)}",
+            f"  duplicates              {len(seen.duplicates)} {seen.duplicates[:3]}",
+            f"  published twice         {len(seen.twice)}",
             f"  different content       {len(seen.different)} {seen.different[:3]}",
         ]
     )

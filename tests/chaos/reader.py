@@ -77,13 +77,15 @@ class Reader:
                 await asyncio.sleep(self._chance.uniform(0.05, 0.3))
                 continue
             self._seen.connections += 1
-            await asyncio.wait({stopping, self._client.closed}, return_when=asyncio.FIRST_COMPLETED)
+            waited: set[asyncio.Future[Any]] = {stopping, self._client.closed}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if self._client.closed.done():
                 self._seen.closes[self._client.closed.result()] += 1
                 self.subscribed.clear()
                 await asyncio.sleep(self._chance.uniform(0.05, 0.5))
-        self._client.transport.abort()
-        self._client._on_text = lambda _: None
+        if self._client is not None:
+            self._client._on_text = lambda _: None
+            self._client.transport.abort()
 
     def _on_open(self, client: RawClient) -> None:
         client.send(type="connect", token=self._token)

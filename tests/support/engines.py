@@ -13,10 +13,10 @@ from apex_rtm.engine.journal import Entry, Journal
 from apex_rtm.engine.memory import MemoryEngine
 from apex_rtm.engine.redis.engine import RedisEngine
 from apex_rtm.engine.redis.layout import Layout
-from apex_rtm.redis_url import parse_target
 from apex_rtm.engine.sqlite import SqliteEngine
 from apex_rtm.errors import Unavailable
 from apex_rtm.message import Message, Position, Published
+from apex_rtm.redis_url import parse_target
 from tests.support.clock import FakeClock
 from tests.support.core import make_journal, make_message
 from tests.support.redis import RedisProcess

@@ -8,7 +8,10 @@ from typing import Self
 
 
 class TcpProxy:
-    """Forwards to `port` from a port of its own. `cut` resets and refuses; `hush` holds everything without a word."""
+    """Forwards to `port` from a port of its own. `cut` resets and refuses; `hush` holds everything without a word.
+
+    `swallows_answers`: what Redis is asked happens, and nobody hears of it.
+    """
 
     def __init__(self, port: int) -> None:
         self.target = port
@@ -19,6 +22,7 @@ class TcpProxy:
         self._open = asyncio.Event()
         self._open.set()
         self._is_cut = False
+        self.swallows_answers = False
 
     async def start(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
@@ -35,15 +39,17 @@ class TcpProxy:
             writer.transport.abort()
             return
         self._pipes |= {writer, there_writer}
-        for source, sink in ((reader, there_writer), (there_reader, writer)):
-            task = asyncio.create_task(self._pipe(source, sink))
+        for source, sink, is_answer in ((reader, there_writer, False), (there_reader, writer, True)):
+            task = asyncio.create_task(self._pipe(source, sink, is_answer=is_answer))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pipe(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pipe(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool) -> None:
         with contextlib.suppress(OSError, RuntimeError):  # uvloop raises the latter for a transport that is closed
             while data := await source.read(65536):
                 await self._open.wait()
+                if is_answer and self.swallows_answers:
+                    continue
                 sink.write(data)
                 await sink.drain()
         self._pipes.discard(sink)

@@ -94,8 +94,7 @@ class RedisEngine:
 
     async def stop(self) -> None:
         """Publish what was accepted, then disconnect."""
-        for reader in self._readers.values():
-            await reader.server.finish()
+        await asyncio.gather(*(reader.server.finish() for reader in self._readers.values()))
         await self._close()
 
     async def _close(self) -> None:
@@ -111,7 +110,11 @@ class RedisEngine:
 
     async def _connect(self, address: Address) -> Wire:
         wire = await Wire.connect(address, self._target, self._reply_timeout_s)
-        replies = await wire.call([("SCRIPT", "LOAD", script) for script in ALL_SCRIPTS], self._reply_timeout_s)
+        try:
+            replies = await wire.call([("SCRIPT", "LOAD", script) for script in ALL_SCRIPTS], self._reply_timeout_s)
+        except asyncio.CancelledError:
+            wire.close()
+            raise
         refusal = next((reply for reply in replies if isinstance(reply, Exception)), None)
         if refusal is not None:
             wire.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -58,17 +59,20 @@ class Wire:
         if target.tls:
             options |= {"ssl_ca_certs": target.ca, "ssl_certfile": target.cert, "ssl_keyfile": target.key}
         connection = SSLConnection(**options) if target.tls else Connection(**options)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await connection.connect()  # type: ignore[no-untyped-call]
-        except AuthenticationError as error:
-            raise Lost(f"{address} refuses the user or the password") from error
-        except TimeoutError as error:
-            connection._close()  # type: ignore[no-untyped-call]
-            raise Lost(f"{address} does not answer within {timeout_s:g} s") from error
-        except (RedisError, OSError) as error:
-            raise Lost(f"{address} cannot be reached: {error}") from error
-        return cls(connection, address)
+        wire = cls(connection, address)
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(wire.close)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await connection.connect()  # type: ignore[no-untyped-call]
+            except AuthenticationError as error:
+                raise Lost(f"{address} refuses the user or the password") from error
+            except TimeoutError as error:
+                raise Lost(f"{address} does not answer within {timeout_s:g} s") from error
+            except (RedisError, OSError) as error:
+                raise Lost(f"{address} cannot be reached: {error}") from error
+            on_failure.pop_all()
+        return wire
 
     async def call(self, commands: Sequence[Command], timeout_s: float) -> list[Any]:
         """Send commands together; return their replies, an error as the exception that it is. Raises Lost."""
