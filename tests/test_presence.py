@@ -183,3 +183,50 @@ def test_leaving_a_channel_that_nobody_is_on_is_no_fault() -> None:
     core.hub.presence.flush()
 
     assert core.hub.presence._channels == {}
+
+
+def test_other_nodes_are_counted_and_counted_out() -> None:
+    core = Core()
+    presence = core.hub.presence
+    watcher = core.open()
+    watcher.subscribe("chat:a", presence=True)
+    presence.flush()
+    watcher.peer.take()
+
+    presence.set_elsewhere("chat:a", "n2", 3, {"SCOTT": 2})
+    presence.set_elsewhere("chat:a", "n3", 1, {"SCOTT": 1})
+    presence.flush()
+    news = watcher.peer.take_one()
+    assert (news["connections"], news["users"], news["joined"], news["left"]) == (5, 1, ["SCOTT"], [])
+
+    presence.set_elsewhere("chat:a", "n2", 1, {"KING": 1})
+    presence.set_elsewhere("chat:a", "n3", 1, {"SCOTT": 1})  # nothing new
+    presence.drop_node("n3")
+    presence.flush()
+    news = watcher.peer.take_one()
+    assert (news["connections"], news["joined"], news["left"]) == (2, ["KING"], ["SCOTT"])
+    presence.forget_elsewhere("chat:a")
+    presence.forget_elsewhere("chat:unknown")
+    presence.flush()
+    assert watcher.peer.take_one()["connections"] == 1
+
+
+def test_the_others_are_told_of_this_node_only() -> None:
+    core = Core()
+    presence = core.hub.presence
+    told: list[tuple[str, int, dict[str, int]]] = []
+    presence.tell = lambda channel, connections, users: told.append((channel, connections, dict(users)))
+    presence.set_elsewhere("chat:a", "n2", 3, {"SCOTT": 2})
+    presence.flush()
+    assert told == []
+
+    client = core.open()
+    client.subscribe("chat:a")
+    presence.flush()
+    client.session.on_closed()
+    presence.flush()
+    presence.flush()
+
+    assert told == [("chat:a", 1, {}), ("chat:a", 0, {})]
+    presence.drop_node("n2")
+    assert presence._channels == {}

@@ -91,3 +91,16 @@ def test_what_no_valid_token_can_be_older_than_is_forgotten() -> None:
     assert not book.refuse_subscription(who(), parse_pattern("a"))
     assert book.refuse_subscription(who("KING"), parse_pattern("a"))
     assert set(book._by_channel) == {"a"}
+
+
+def test_what_is_known_already_is_recognized() -> None:
+    revocations = Revocations(keep_s=1000)
+    revocations.add(Revocation("SCOTT", None, None, 100))
+    revocations.add(Revocation(None, "17", "a", 100))
+
+    assert revocations.knows(Revocation("SCOTT", None, None, 100))
+    assert revocations.knows(Revocation("SCOTT", None, None, 99))
+    assert not revocations.knows(Revocation("SCOTT", None, None, 101))
+    assert not revocations.knows(Revocation("SCOTT", None, "a", 100))
+    assert revocations.knows(Revocation(None, "17", "a", 100))
+    assert not revocations.knows(Revocation(None, "17", "b", 100))

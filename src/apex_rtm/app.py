@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 
 from uvicorn.config import Config
 
@@ -21,7 +22,7 @@ from apex_rtm.edge.meter import watch_lag
 from apex_rtm.edge.tls import Certificates, TlsDoor
 from apex_rtm.edge.ws import EdgeLimits, Gateway
 from apex_rtm.engine.base import Engine
-from apex_rtm.engine.make import make_engine, namespace_of
+from apex_rtm.engine.make import make_engine, presence_of
 from apex_rtm.errors import ConfigurationError
 from apex_rtm.fanout import Fanout
 from apex_rtm.hub import Hub
@@ -40,6 +41,7 @@ from apex_rtm.service import Duties, Service
 from apex_rtm.session import Session
 from apex_rtm.settings import Settings
 from apex_rtm.surroundings import SessionLimits, Surroundings
+from apex_rtm.survey import answer
 from apex_rtm.systemd import Notifier
 from apex_rtm.tokens import TokenVerifier
 from apex_rtm.tracing import make_tracing
@@ -73,6 +75,7 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
     write = write_deflated_burst if settings.compression else write_burst
     fanout = Fanout(registry, Counts(), clock.monotonic, _call_later, write)
     hub = Hub(engine, revocations, Presence(max_names=settings.presence_max_names), registry, fanout)
+    hub.answer = partial(answer, hub)
     authorizer = Authorizer(
         [key.get_secret_value() for key in settings.api_keys], _make_verifier(settings, clock), revocations
     )
@@ -162,18 +165,12 @@ def _make_verifier(settings: Settings, clock: Clock) -> TokenVerifier | None:
 
 
 def _session_limits(settings: Settings) -> SessionLimits:
-    find_namespace = namespace_of(settings)
-
-    def has_presence(channel: str) -> bool:
-        namespace = find_namespace(channel)
-        return namespace is not None and namespace.presence
-
     return SessionLimits(
         max_channels=settings.max_channels_per_connection,
         connect_timeout_s=settings.connect_timeout_s,
         ping_interval_s=settings.ping_interval_s,
         token_warning_s=settings.token_warning_s,
-        has_presence=has_presence,
+        has_presence=presence_of(settings),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from apex_rtm import codes
@@ -38,6 +38,9 @@ class Hub:
         self.departures = Departures(0, SystemClock())
         self.counts = fanout.counts
         self.draining = False
+        self.answer: Callable[[bytes], bytes] = bytes  # who asks for what is a matter of those above
+        if engine.is_shared:
+            presence.tell = engine.tell_attendance
         self._due: dict[int, list[Session]] = {}
         self._ticked = 0
 
@@ -60,6 +63,29 @@ class Hub:
         for session in tuple(sessions):
             self.counts.closed_resync += 1
             session.end(codes.RESYNC)
+
+    # ── other nodes ──
+
+    def on_question(self, question: bytes) -> bytes:
+        """Answer another node. Called by the engine."""
+        return self.answer(question)
+
+    def on_revoked(self, revocation: Revocation) -> None:
+        """Take rights away that were taken away on another node. Called by the engine."""
+        if not self.revocations.knows(revocation):
+            self.take_away(revocation)
+
+    def on_attendance(self, channel: str, node: str, connections: int, users: Mapping[str, int]) -> None:
+        """Count who is on a channel through another node. Called by the engine."""
+        self.presence.set_elsewhere(channel, node, connections, users)
+
+    def on_node_gone(self, node: str) -> None:
+        """Count out whoever was there through another node. Called by the engine."""
+        self.presence.drop_node(node)
+
+    def on_unfollowed(self, channel: str) -> None:
+        """Forget who is on a channel elsewhere. Called by the engine."""
+        self.presence.forget_elsewhere(channel)
 
     # ── sessions ──
 
@@ -86,10 +112,16 @@ class Hub:
     # ── rights ──
 
     async def revoke(self, revocation: Revocation) -> tuple[int, int]:
-        """Take rights away; return how many connections and subscriptions ended. Raises Unavailable.
+        """Take rights away on every node; return how many connections and subscriptions ended. Raises Unavailable.
 
         The revocation is in force before it is written, so that no subscription slips in between.
         """
+        ended = self.take_away(revocation)
+        await self.engine.revoke(revocation)
+        return ended
+
+    def take_away(self, revocation: Revocation) -> tuple[int, int]:
+        """Take rights away on this node; return how many connections and subscriptions ended."""
         self.fanout.flush()
         self.revocations.add(revocation)
         self.counts.revocations += 1
@@ -102,7 +134,6 @@ class Hub:
                 connections += 1
             else:
                 subscriptions += session.drop_channel(revocation.channel)
-        await self.engine.revoke(revocation)
         return connections, subscriptions
 
     def follow(self, pattern: Pattern, since: Position | None, then: Callable[[Unavailable | None], None]) -> bool:

@@ -46,6 +46,12 @@ class Revocations:
     def __len__(self) -> int:
         return len(self._whole) + sum(len(scopes) for scopes in self._by_channel.values())
 
+    def knows(self, revocation: Revocation) -> bool:
+        """Tell whether this one, or a later one of the same scope, is in force."""
+        scopes = self._whole if revocation.channel is None else self._by_channel.get(revocation.channel, {})
+        known = scopes.get((revocation.user, revocation.session_id))
+        return known is not None and known.at >= revocation.at
+
     def refuse_connection(self, identity: Identity) -> bool:
         """Tell whether a token of this identity was revoked as a whole."""
         return _hits(self._whole, identity)

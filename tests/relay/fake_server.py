@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from apex_rtm.publish import Publisher
 from apex_rtm.relay.door import NotNow, Rejected, Verdict
 from apex_rtm.relay.http import read_answer
 from apex_rtm.relay.row import encode_batch
+from apex_rtm.revocations import Revocation
 from tests.relay.fake_database import no_pause
 from tests.support.clock import FakeClock
 from tests.support.core import make_journal
@@ -35,6 +36,21 @@ class FakeServer:
 
     def on_published(self, entries: Sequence[Entry]) -> None:
         self.delivered += [(e.channel, e.id, e.position.epoch, e.position.offset) for e in entries]
+
+    def on_question(self, question: bytes) -> bytes:
+        raise AssertionError(question)
+
+    def on_revoked(self, revocation: Revocation) -> None:
+        raise AssertionError(revocation)
+
+    def on_attendance(self, channel: str, node: str, connections: int, users: Mapping[str, int]) -> None:
+        raise AssertionError(channel)
+
+    def on_node_gone(self, node: str) -> None:
+        raise AssertionError(node)
+
+    def on_unfollowed(self, channel: str) -> None:
+        raise AssertionError(channel)
 
     def on_lost(self, channel: str | None) -> None:
         raise AssertionError(f"{channel} was lost")

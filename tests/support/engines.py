@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from apex_rtm.engine.sqlite import SqliteEngine
 from apex_rtm.errors import Unavailable
 from apex_rtm.message import Message, Position, Published
 from apex_rtm.redis_url import parse_target
+from apex_rtm.revocations import Revocation
 from tests.support.clock import FakeClock
 from tests.support.core import make_journal, make_message
 from tests.support.redis import RedisProcess
@@ -36,6 +37,21 @@ class Listener:
     def on_published(self, entries: Sequence[Entry]) -> None:
         assert entries[-1].seq == self._journal.seq, "delivered before it was in the journal"
         self.entries += entries
+
+    def on_question(self, question: bytes) -> bytes:
+        raise AssertionError(question)
+
+    def on_revoked(self, revocation: Revocation) -> None:
+        raise AssertionError(revocation)
+
+    def on_attendance(self, channel: str, node: str, connections: int, users: Mapping[str, int]) -> None:
+        raise AssertionError(channel)
+
+    def on_node_gone(self, node: str) -> None:
+        raise AssertionError(node)
+
+    def on_unfollowed(self, channel: str) -> None:
+        raise AssertionError(channel)
 
     def on_lost(self, channel: str | None) -> None:
         self.lost.append(channel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from apex_rtm.channels import Pattern
+from apex_rtm.engine.alone import Alone
 from apex_rtm.engine.base import EngineListener
 from apex_rtm.engine.journal import Journal
 from apex_rtm.errors import Unavailable
-from apex_rtm.message import Message, Position, Published
+from apex_rtm.message import Message, Published
 from apex_rtm.revocations import Revocation
 
 PATIENCE_S = 10.0
@@ -107,10 +107,8 @@ class _Connection(sqlite3.Connection):
         return super().executemany(self._disk.run(sql), parameters)
 
 
-class FaultyEngine:
+class FaultyEngine(Alone):
     """An engine that refuses as long as it has `trouble`, and hands everything else to the one behind it."""
-
-    is_shared = False
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
@@ -132,12 +130,6 @@ class FaultyEngine:
             return [refusal for _ in messages]
         results: list[Published | Unavailable] = await self._engine.publish(messages)
         return results
-
-    def follow(self, pattern: Pattern, since: Position | None, then: Callable[[Unavailable | None], None]) -> bool:
-        return True
-
-    def unfollow(self, pattern: Pattern) -> None:
-        pass
 
     async def revoke(self, revocation: Revocation) -> None:
         if self.trouble is not None:

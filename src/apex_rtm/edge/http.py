@@ -28,9 +28,10 @@ from apex_rtm.errors import Refused, RtmError, Unavailable
 from apex_rtm.hub import Hub
 from apex_rtm.log import get_logger
 from apex_rtm.message import Published, decode_request
-from apex_rtm.overview import connections_of, describe_channels, history_of, presence_of
+from apex_rtm.overview import history_of
 from apex_rtm.publish import Publisher
 from apex_rtm.revocations import Revocation
+from apex_rtm.survey import ask_channels, ask_connections, ask_presence, revoke_everywhere, whole_log
 from apex_rtm.tokens import MAX_GRANTS
 from apex_rtm.tracing import Mark, Tracing
 
@@ -130,7 +131,7 @@ class Api:
         if wanted.channel is not None:
             check_channel(wanted.channel)
         revocation = Revocation(wanted.user, wanted.session_id, wanted.channel, self.clock.now())
-        connections, subscriptions = await self.hub.revoke(revocation)
+        connections, subscriptions = await revoke_everywhere(self.hub, revocation)
         _log.info("rights.revoked", user=wanted.user, channel=wanted.channel, connections=connections)
         return _json({"ok": True, "connections": connections, "subscriptions": subscriptions})
 
@@ -139,23 +140,26 @@ class Api:
     async def channels(self, request: Request) -> Response:
         """GET /api/channels."""
         prefix = request.query_params.get("prefix", "")
-        return _json(describe_channels(self.hub, prefix, _limit(request)))
+        return _json(await ask_channels(self.hub, prefix, _limit(request)))
 
     async def history(self, request: Request) -> Response:
         """GET /api/channels/{channel}/history."""
         params = request.query_params
         offset = whole_number(request, "offset", 0, 2**63)
         epoch = params.get("epoch")
-        return _json(history_of(self.hub, _channel(request), epoch, offset, _limit(request)))
+        channel = _channel(request)
+        async with whole_log(self.hub, channel):
+            return _json(history_of(self.hub, channel, epoch, offset, _limit(request)))
 
     async def presence(self, request: Request) -> Response:
         """GET /api/channels/{channel}/presence."""
-        return _json(presence_of(self.hub, _channel(request)))
+        return _json(await ask_presence(self.hub, _channel(request)))
 
     async def connections(self, request: Request) -> Response:
         """GET /api/connections."""
         params = request.query_params
-        return _json(connections_of(self.hub, params.get("user"), params.get("channel"), _limit(request)))
+        limit = _limit(request)
+        return _json(await ask_connections(self.hub, params.get("user"), params.get("channel"), limit))
 
     async def read_body(self, request: Request) -> bytes:
         """Read a body within its limits of size and time. Raises Refused (too_large, timeout)."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from apex_rtm.channels import Pattern
 from apex_rtm.engine.journal import Entry, Journal
 from apex_rtm.errors import Unavailable
 from apex_rtm.message import Message, Position, Published
 from apex_rtm.revocations import Revocation
+
+
+class Answers(NamedTuple):
+    """What other nodes answered; fewer than were asked where one did not in time."""
+
+    answers: list[bytes]
+    asked: int
 
 
 class EngineListener(Protocol):
@@ -24,6 +31,26 @@ class EngineListener(Protocol):
 
         None: so they may for whoever gets channels by prefix.
         """
+        ...
+
+    def on_question(self, question: bytes) -> bytes:
+        """Answer what another node asks with `Engine.ask_others`. Must not raise."""
+        ...
+
+    def on_revoked(self, revocation: Revocation) -> None:
+        """Put a revocation into force that another node was told. It may be known already."""
+        ...
+
+    def on_attendance(self, channel: str, node: str, connections: int, users: Mapping[str, int]) -> None:
+        """Note who is on a followed channel through another node, in place of what was known of that node."""
+        ...
+
+    def on_node_gone(self, node: str) -> None:
+        """Count out whoever was there through another node."""
+        ...
+
+    def on_unfollowed(self, channel: str) -> None:
+        """Forget who is on a channel elsewhere: nothing more is heard of it."""
         ...
 
 
@@ -78,6 +105,14 @@ class Engine(Protocol):
 
     def unfollow(self, pattern: Pattern) -> None:
         """Take back one `follow`."""
+        ...
+
+    async def ask_others(self, question: bytes) -> Answers:
+        """Ask all other nodes, and wait for about a second. Never raises."""
+        ...
+
+    def tell_attendance(self, channel: str, connections: int, users: Mapping[str, int]) -> None:
+        """Tell the other nodes who is on a channel through this one, in place of what they were told before."""
         ...
 
     async def revoke(self, revocation: Revocation) -> None:

@@ -65,6 +65,7 @@ def _make_redis(settings: Settings, journal: Journal, retention: Callable[[str],
         max_waiting=_MAX_WAITING_MESSAGES,
         timeout_s=settings.redis_timeout_s,
         durable=settings.redis_durable,
+        has_presence=presence_of(settings),
     )
 
 
@@ -76,6 +77,17 @@ def namespace_of(settings: Settings) -> Callable[[str], Namespace | None]:
         return next((n for n in longest_first if channel.startswith(n.prefix)), None)
 
     return find
+
+
+def presence_of(settings: Settings) -> Callable[[str], bool]:
+    """Which channels have presence."""
+    find_namespace = namespace_of(settings)
+
+    def has_presence(channel: str) -> bool:
+        namespace = find_namespace(channel)
+        return namespace is not None and namespace.presence
+
+    return has_presence
 
 
 def retention_of(settings: Settings) -> Callable[[str], Retention]:

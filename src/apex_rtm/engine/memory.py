@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from apex_rtm.channels import Pattern
 from apex_rtm.clock import Clock
+from apex_rtm.engine.alone import Alone
 from apex_rtm.engine.base import EngineListener
 from apex_rtm.engine.journal import Entry, Journal
 from apex_rtm.engine.write import Batch
 from apex_rtm.errors import Unavailable
-from apex_rtm.message import Message, Position, Published
+from apex_rtm.message import Message, Published
 from apex_rtm.revocations import Revocation
 
 
-class MemoryEngine:
+class MemoryEngine(Alone):
     """The journal is all there is. See `Engine` for the guarantees."""
 
     trouble: str | None = None
-    is_shared = False
 
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self.journal = journal
@@ -41,13 +40,6 @@ class MemoryEngine:
             self.journal.append(entry)
         if self._listener is not None and entries:
             self._listener.on_published(entries)
-
-    def follow(self, pattern: Pattern, since: Position | None, then: Callable[[Unavailable | None], None]) -> bool:
-        """All is here already."""
-        return True
-
-    def unfollow(self, pattern: Pattern) -> None:
-        """The journal holds every channel."""
 
     async def revoke(self, revocation: Revocation) -> None:
         """Nothing to remember: the caller holds the revocations in force."""

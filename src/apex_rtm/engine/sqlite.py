@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from apex_rtm.channels import Pattern
 from apex_rtm.clock import Clock
+from apex_rtm.engine.alone import Alone
 from apex_rtm.engine.base import EngineListener
 from apex_rtm.engine.journal import ChannelLog, Entry, Journal, Retention
 from apex_rtm.engine.write import Batch
@@ -49,10 +49,8 @@ class _Waiting:
     done: asyncio.Future[list[Published | Unavailable]]
 
 
-class SqliteEngine:
+class SqliteEngine(Alone):
     """See `Engine` for the guarantees and the module for how they are kept."""
-
-    is_shared = False
 
     def __init__(
         self, directory: Path, journal: Journal, retention: Callable[[str], Retention], clock: Clock, *,
@@ -225,13 +223,6 @@ class SqliteEngine:
             ),
             ("update journal set seq = ?", [(entries[-1].seq,)]),
         )
-
-    def follow(self, pattern: Pattern, since: Position | None, then: Callable[[Unavailable | None], None]) -> bool:
-        """All is here already."""
-        return True
-
-    def unfollow(self, pattern: Pattern) -> None:
-        """The journal holds every channel."""
 
     async def revoke(self, revocation: Revocation) -> None:
         """Write a revocation. Raises Unavailable."""

@@ -6,33 +6,32 @@ See `Engine` for the guarantees and docs/adr/0008-several-nodes.md for how they 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from apex_rtm.channels import Pattern
 from apex_rtm.clock import Clock
-from apex_rtm.engine.base import EngineListener
+from apex_rtm.engine.base import Answers, EngineListener
 from apex_rtm.engine.journal import Entry, Journal, Retention
+from apex_rtm.engine.redis.attendance import MARK, Attendances
 from apex_rtm.engine.redis.follow import Followed, Follower, Then, Waiter, to_entry
 from apex_rtm.engine.redis.gate import Gate
 from apex_rtm.engine.redis.layout import Layout, Publication, read_announcement
+from apex_rtm.engine.redis.nodes import Nodes
 from apex_rtm.engine.redis.reader import Reader
-from apex_rtm.engine.redis.scripts import ALL_SCRIPTS, Outgoing, Scripts
+from apex_rtm.engine.redis.scripts import Outgoing, Scripts
 from apex_rtm.engine.redis.server import Sending, Server
+from apex_rtm.engine.redis.servers import Servers
 from apex_rtm.engine.redis.start import check_layout, check_server
-from apex_rtm.engine.redis.topology import locate
-from apex_rtm.engine.redis.wire import Lost, Wire
+from apex_rtm.engine.redis.wire import Lost
 from apex_rtm.engine.write import new_id
 from apex_rtm.errors import ConfigurationError, Unavailable
-from apex_rtm.log import get_logger
 from apex_rtm.message import Message, Position, Published
 from apex_rtm.protocol import complete, publication_head
 from apex_rtm.redis_url import Address, Target
 from apex_rtm.revocations import Revocation
 
-_log = get_logger(__name__)
 _TICK_S: Final = 0.25
-_AUDIT_S: Final = 1.0
 _LINGER_S: Final = 5.0  # a page that is loaded anew finds its channels still followed
 
 
@@ -44,7 +43,7 @@ class RedisEngine:
     def __init__(
         self, target: Target, layout: Layout, journal: Journal, retention: Callable[[str], Retention], clock: Clock, *,
         channel_ttl_s: float, idempotency_window_s: float, revocation_keep_s: float, max_waiting: int, timeout_s: float,
-        durable: bool,
+        durable: bool, has_presence: Callable[[str], bool] = lambda _: False,
     ) -> None:  # fmt: skip
         self.journal = journal
         self._target = target
@@ -55,24 +54,26 @@ class RedisEngine:
         self._timeout_s = timeout_s
         self._reply_timeout_s = timeout_s / 2  # so that there is time for a second try
         self._is_sharded = target.kind == "cluster"
+        announce = "SPUBLISH" if self._is_sharded else "PUBLISH"
         self._scripts = Scripts(
             layout, clock, channel_ttl_s=channel_ttl_s, idempotency_window_s=idempotency_window_s, durable=durable,
-            announce="SPUBLISH" if self._is_sharded else "PUBLISH",
+            announce=announce,
         )  # fmt: skip
         self._durable = durable
         self._listener: EngineListener
         self._follower = Follower(journal, retention, self, clock.now)
-        self._gate = Gate(layout.partitions, self._follower, self._deliver_to_wildcards, self._wildcards_lost)
-        self._readers: dict[Address, Reader] = {}
-        self._owners: list[Reader] = []
+        self._gate = Gate(
+            layout.partitions, self._follower, self._deliver_to_wildcards, lambda: self._listener.on_lost(None)
+        )
+        self._servers = Servers(target, layout, self._reply_timeout_s, self._make_reader, self._on_moved)
+        self._nodes = Nodes(layout, self._servers, clock, announce, revocation_keep_s=revocation_keep_s)
+        self._attendances = Attendances(layout, self._servers, self._nodes.name, announce)
+        self._call_topic, self._answer_topic = (topic.encode() for topic in self._nodes.topics)
+        self._has_presence = has_presence
         self._wildcards = 0
         self._wildcards_waiting: list[Waiter] = []
         self._waiting_count = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._locating = asyncio.Lock()
-        self._relocation: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[None] | None = None
-        self._is_stopping = False
 
     # ── start and stop ──
 
@@ -80,115 +81,56 @@ class RedisEngine:
         """Connect and check the server. Raises ConfigurationError."""
         self._listener = listener
         try:
-            await self._locate()
-            for reader in self._readers.values():
+            await self._servers.locate()
+            for reader in self._servers:
                 await check_server(reader.server.commands, durable=self._durable)
-            await check_layout(self._owners[0].server.commands, self._layout)
-        except Lost as lost:
-            await self._close()
-            raise ConfigurationError([f"engine: Redis cannot be used: {lost}"]) from lost
-        except ConfigurationError:
-            await self._close()
+            await check_layout(self._servers.of(0).server.commands, self._layout)
+            await self._nodes.start(listener)
+        except (Lost, ConfigurationError) as error:
+            await self._servers.close()
+            if isinstance(error, Lost):
+                raise ConfigurationError([f"engine: Redis cannot be used: {error}"]) from error
             raise
-        self._tasks = [asyncio.create_task(self._clockwork()), asyncio.create_task(self._audit())]
+        work = (self._clockwork(), self._servers.audit(), self._nodes.run(), self._attendances.run())
+        self._tasks = [asyncio.create_task(one) for one in work]
 
     async def stop(self) -> None:
-        """Publish what was accepted, then disconnect."""
-        await asyncio.gather(*(reader.server.finish() for reader in self._readers.values()))
-        await self._close()
-
-    async def _close(self) -> None:
-        self._is_stopping = True
-        tasks = [task for task in (*self._tasks, self._relocation, self._looking) if task is not None]
-        for task in tasks:
+        """Publish what was accepted, say goodbye, then disconnect."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for reader in self._readers.values():
-            await reader.close()
-            await reader.server.close()
-        self._readers = {}
-
-    async def _connect(self, address: Address) -> Wire:
-        wire = await Wire.connect(address, self._target, self._reply_timeout_s)
-        try:
-            replies = await wire.call([("SCRIPT", "LOAD", script) for script in ALL_SCRIPTS], self._reply_timeout_s)
-        except asyncio.CancelledError:
-            wire.close()
-            raise
-        refusal = next((reply for reply in replies if isinstance(reply, Exception)), None)
-        if refusal is not None:
-            wire.close()
-            raise Lost(f"{address}: {refusal}")
-        return wire
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await self._nodes.stop()
+        self._tasks = []
+        await self._servers.close()
 
     @property
     def trouble(self) -> str | None:
         """Why Redis cannot be used at the moment."""
-        return next((r.server.trouble for r in self._readers.values() if r.server.trouble is not None), None)
-
-    # ── where things are ──
-
-    async def _locate(self) -> None:
-        async with self._locating:
-            owners = await locate(self._target, self._layout, list(self._readers), self._reply_timeout_s)
-            for address in set(owners) - set(self._readers):
-                self._readers[address] = self._make_reader(address)
-            gone = [self._readers.pop(address) for address in set(self._readers) - set(owners)]
-            before, self._owners = self._owners, [self._readers[address] for address in owners]
-            for partition, reader in enumerate(self._owners):
-                if before and before[partition] is reader:
-                    continue
-                if before:
-                    before[partition].partitions.discard(partition)
-                    self._moved(partition)
-                reader.partitions.add(partition)
-            for reader in gone:
-                await reader.close()
-                await reader.server.close()
-        for reader in [*gone, *self._readers.values()]:
-            self._dispatch(reader.server.take_outgoing())
+        return self._servers.trouble
 
     def _make_reader(self, address: Address) -> Reader:
         server = Server(
-            address, self._connect, sharded=self._is_sharded, timeout_s=self._reply_timeout_s,
-            on_message=self._on_message, on_up=self._on_up, on_down=self._on_down, on_reply=self._on_reply,
-            sort_out=self._sort_out,
+            address, self._servers.connect, sharded=self._is_sharded, timeout_s=self._reply_timeout_s,
+            on_message=self._on_message, on_up=self._on_up, on_down=self._servers.on_down, on_reply=self._on_reply,
+            sort_out=self._servers.sort_out,
         )  # fmt: skip
         reader = Reader(
-            server, self._layout, self._scripts, self.journal, self._follower, self._gate, self._on_partition
-        )
+            server, self._layout, self._scripts, self.journal, self._follower, self._gate, self._on_partition,
+            self._has_presence, lambda who: self._attendances.on_read(who, self._listener),
+        )  # fmt: skip
         reader.has_wildcards = self._wildcards > 0
+        reader.control_topics = self._nodes.topics
         return reader
 
-    def _moved(self, partition: int) -> None:
+    def _on_moved(self, partition: int) -> None:
         if self._gate.is_open(partition):
             self._gate.close(partition)
-            self._wildcards_lost()
+            self._listener.on_lost(None)
         for found in self._follower.channels.values():
             if found.partition == partition:
                 self.read(found)
-
-    async def _sort_out(self) -> None:
-        """Something is not where it was: look again, and send what waits to where it belongs now."""
-        if self._target.kind == "single" or self._is_stopping:
-            return
-        if self._relocation is None or self._relocation.done():
-            self._relocation = asyncio.create_task(self._relocate())
-        await asyncio.shield(self._relocation)  # who asks may be of a server that is closed by it
-
-    async def _relocate(self) -> None:
-        try:
-            await self._locate()
-        except Lost as lost:
-            _log.warning("redis.not_located", reason=str(lost))
-
-    def _dispatch(self, sendings: Sequence[Sending]) -> None:
-        by_reader: dict[Reader, list[Sending]] = {}
-        for sending in sendings:
-            reader = self._owners[self._layout.partition(sending.message.channel)]
-            by_reader.setdefault(reader, []).append(sending)
-        for reader, part in by_reader.items():
-            reader.server.send(part)
+        self._servers.of(partition).look()
 
     # ── publishing ──
 
@@ -202,7 +144,7 @@ class RedisEngine:
         sendings = [self._prepare(message, deadline, loop.create_future()) for message in messages]
         self._waiting_count += len(sendings)
         try:
-            self._dispatch(sendings)
+            self._servers.send(sendings)
             return [await sending.done for sending in sendings]
         finally:
             self._waiting_count -= len(sendings)
@@ -229,29 +171,33 @@ class RedisEngine:
     # ── what arrives ──
 
     def _on_message(self, topic: bytes, data: bytes) -> None:
+        if data.startswith(MARK):
+            self._attendances.on_told(data, self._listener)
+            return
+        if topic == self._call_topic:
+            self._nodes.on_call(data)
+            return
+        if topic == self._answer_topic:
+            self._nodes.on_answer(data)
+            return
         publication = read_announcement(data)
         self._gate.take(self._layout.partition(publication.channel), publication, own=False)
 
     def _on_up(self, server: Server) -> None:
         """A connection without topics: whatever was announced meanwhile has passed this node by."""
-        reader = self._readers.get(server.address)
+        reader = self._servers.at(server.address)
         if reader is None:  # the very first moment of a server
             return
         was_open = [partition for partition in reader.partitions if self._gate.is_open(partition)]
         for partition in was_open:
             self._gate.close(partition)
         if was_open:
-            self._wildcards_lost()
+            self._listener.on_lost(None)
         for found in self._follower.channels.values():
             if found.partition in reader.partitions:
                 reader.read(found.channel)
         reader.look()
-
-    def _on_down(self, server: Server) -> None:
-        if self._is_stopping or server.address not in self._readers:
-            return
-        _log.warning("redis.lost", server=str(server.address), reason=server.trouble)
-        self._looking = asyncio.create_task(self._sort_out())
+        self._attendances.tell_again(reader)
 
     # ── effects of following ──
 
@@ -283,15 +229,11 @@ class RedisEngine:
 
     def lost(self, channel: str) -> None:
         """Close the subscribers of one channel."""
-        _log.warning("channel.lost", channel=channel)
         self._listener.on_lost(channel)
-
-    def _wildcards_lost(self) -> None:
-        self._listener.on_lost(None)
 
     def read(self, followed: Followed) -> None:
         """Ask the server that has it."""
-        self._owners[followed.partition].read(followed.channel)
+        self._servers.of(followed.partition).read(followed.channel)
 
     # ── following ──
 
@@ -324,7 +266,7 @@ class RedisEngine:
         return False
 
     def _listen(self, *, is_wanted: bool) -> None:
-        for reader in self._readers.values():
+        for reader in self._servers:
             reader.has_wildcards = is_wanted
             reader.look()
 
@@ -356,11 +298,13 @@ class RedisEngine:
         for found in unused:
             del self._follower.channels[found.channel]
             self.journal.forget(found.channel)
-            topics.setdefault(self._owners[found.partition], []).append(self._layout.topic(found.channel))
-        if not self._wildcards and any(reader.has_wildcards for reader in self._readers.values()):
+            self._listener.on_unfollowed(found.channel)
+            topics.setdefault(self._servers.of(found.partition), []).append(self._layout.topic(found.channel))
+        if not self._wildcards and any(reader.has_wildcards for reader in self._servers):
             self._listen(is_wanted=False)
-            for partition, reader in enumerate(self._owners):
+            for partition in range(self._layout.partitions):
                 self._gate.close(partition)
+                reader = self._servers.of(partition)
                 topics.setdefault(reader, []).append(self._layout.all_topic(partition))
         for reader, names in topics.items():
             reader.server.subscribed.difference_update(names)
@@ -381,20 +325,20 @@ class RedisEngine:
             for waiter in late:
                 waiter.then(Unavailable(why))
 
-    async def _audit(self) -> None:
-        while True:
-            await asyncio.sleep(_AUDIT_S)
-            for reader in list(self._readers.values()):
-                try:
-                    await reader.audit()
-                except Lost as lost:
-                    reader.server.down = f"Redis: {lost}"
+    # ── other nodes ──
 
-    # ── rights ──
+    async def ask_others(self, question: bytes) -> Answers:
+        """See `Engine.ask_others`."""
+        return await self._nodes.ask_others(question)
+
+    def tell_attendance(self, channel: str, connections: int, users: Mapping[str, int]) -> None:
+        """See `Engine.tell_attendance`."""
+        self._attendances.tell(channel, connections, users)
 
     async def revoke(self, revocation: Revocation) -> None:
-        """Remember a revocation. Raises Unavailable."""
+        """Write a revocation down, for nodes that come later or are cut off. Raises Unavailable."""
+        await self._nodes.revoke(revocation)
 
     def revocations(self) -> Sequence[Revocation]:
         """What was in force at the start."""
-        return ()
+        return self._nodes.revocations

@@ -77,6 +77,29 @@ class Layout:
         """Announcements of all channels of a partition."""
         return f"{self.tag(partition)}:all"
 
+    def who_key(self, channel: str) -> str:
+        """Hash: who is on a channel, by node."""
+        return f"{self.tag(self.partition(channel))}:w:{channel}"
+
+    @property
+    def nodes_key(self) -> str:
+        """Sorted set: the nodes, by when they were heard of."""
+        return f"{self.tag(0)}:nodes"
+
+    @property
+    def revoked_key(self) -> str:
+        """Hash: rights that were taken away, and since when; `#` counts them."""
+        return f"{self.tag(0)}:revoked"
+
+    @property
+    def call_topic(self) -> str:
+        """Questions to all nodes."""
+        return f"{self.tag(0)}:call"
+
+    def answer_topic(self, node: str) -> str:
+        """Answers to one node."""
+        return f"{self.tag(0)}:answer:{node}"
+
     @property
     def layout_key(self) -> str:
         """String: what the first node decided."""

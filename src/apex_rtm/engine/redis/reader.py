@@ -27,7 +27,7 @@ class Reader:
 
     def __init__(
         self, server: Server, layout: Layout, scripts: Scripts, journal: Journal, follower: Follower, gate: Gate,
-        on_partition: Callable[[], None],
+        on_partition: Callable[[], None], has_presence: Callable[[str], bool], on_attendance: Callable[[Any], None],
     ) -> None:  # fmt: skip
         self.server = server
         self.partitions: set[int] = set()
@@ -38,6 +38,9 @@ class Reader:
         self._follower = follower
         self._gate = gate
         self._on_partition = on_partition
+        self._has_presence = has_presence
+        self._on_attendance = on_attendance
+        self.control_topics: Sequence[str] = ()
         self._dirty: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._audit_at = 0
@@ -62,6 +65,7 @@ class Reader:
             await self._wake.wait()
             self._wake.clear()
             try:
+                await self._listen_to_nodes()
                 while self.server.topics.is_up and (self._dirty or self._closed_partitions()):
                     await self._listen_to_partitions()
                     await self._read_some()
@@ -102,6 +106,11 @@ class Reader:
                 for one, since, position in zip(found, asked, had, strict=True)
             ]
         )
+        with_presence = [one for one in found if self._has_presence(one.channel)]
+        if with_presence:
+            keys = [self._layout.who_key(one.channel) for one in with_presence]
+            for who in await self.server.commands.call([("HGETALL", key) for key in keys]):
+                self._on_attendance([] if isinstance(who, Exception) else who)
         for one, since, reply in zip(found, asked, replies, strict=True):
             state = _state(reply)
             if one.is_ready:
@@ -135,6 +144,12 @@ class Reader:
             entries += state.entries
             since = state.entries[-1].position
         self._follower.on_older(one, wanted, state._replace(entries=entries))
+
+    async def _listen_to_nodes(self) -> None:
+        topics = [topic for topic in self.control_topics if topic not in self.server.subscribed]
+        if topics and self.server.topics.is_up and 0 in self.partitions:
+            await self.server.topics.subscribe([topics])
+            self.server.subscribed.update(topics)
 
     # ── wildcards ──
 

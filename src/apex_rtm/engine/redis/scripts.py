@@ -27,9 +27,11 @@ def _load(*names: str) -> str:
 
 PUBLISH: Final = _load("open.lua", "publish.lua")
 READ: Final = _load("open.lua", "read.lua")
-ALL_SCRIPTS: Final = (PUBLISH, READ)
+BEAT: Final = _load("beat.lua")
+ALL_SCRIPTS: Final = (PUBLISH, READ, BEAT)
 _PUBLISH_SHA: Final = hashlib.sha1(PUBLISH.encode(), usedforsecurity=False).hexdigest()
 _READ_SHA: Final = hashlib.sha1(READ.encode(), usedforsecurity=False).hexdigest()
+BEAT_SHA: Final = hashlib.sha1(BEAT.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
