@@ -54,6 +54,7 @@ chaos: dev ## the long runs with figures: cuts under kill -9, a reconnect storm,
 	@$(BIN)/python -m tests.chaos cuts
 	@$(BIN)/python -m tests.chaos storm
 	@$(BIN)/python -m tests.chaos slow
+	@$(BIN)/python -m tests.chaos nodes
 
 conformance: dev ## Autobahn|Testsuite against the WebSocket edge; writes docs/conformance.md
 	@$(BIN)/python -m tools.conformance

@@ -37,6 +37,7 @@ from apex_rtm.terminal import (
     url_option,
 )
 from apex_rtm.tokens import TokenVerifier
+from apex_rtm.workers import Supervisor, end_with_supervisor, make_command, settings_of_worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -61,7 +62,8 @@ main.add_command(doctor)
 
 @main.command()
 @settings_options()
-def serve(config_file: Path | None, **flags: Any) -> None:
+@click.option("--worker-number", type=int, hidden=True)
+def serve(config_file: Path | None, worker_number: int | None, **flags: Any) -> None:
     """Run the server.
 
     Keys and the token secret are read from APEX_RTM_API_KEYS and APEX_RTM_JWT_SECRET or the TOML file,
@@ -79,8 +81,15 @@ def serve(config_file: Path | None, **flags: Any) -> None:
     def on_ready(base_url: str) -> None:
         page = f"{base_url}/demo" if settings.demo else base_url
         click.echo(f"apex-rtm {__version__} listens on {page} ({'open' if settings.is_open else 'secured'} mode)")
+        if worker_number is not None:
+            end_with_supervisor()
 
     try:
+        if worker_number is not None:
+            settings = settings_of_worker(settings, worker_number)
+        elif settings.workers > 1:
+            supervisor = Supervisor(settings, make_command(sys.argv[1:]), click.echo)
+            sys.exit(uvloop.run(supervisor.run()))
         uvloop.run(run_server(settings, on_ready))
     except ConfigurationError as error:
         stop_for_configuration(error)

@@ -45,6 +45,8 @@ def bind(settings: Settings) -> socket.socket:
         with contextlib.ExitStack() as on_failure:
             listener = on_failure.enter_context(socket.socket(info[0], socket.SOCK_STREAM))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if settings.workers > 1:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # accepted sockets inherit it
             listener.bind(info[4])
             listener.listen(4096)

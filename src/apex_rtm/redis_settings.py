@@ -36,6 +36,10 @@ class RedisSettings(BaseModel):
         False, description="Redis loses nothing that it acknowledged (appendonly yes, appendfsync always): positions "
         "stay valid when it restarts. Otherwise a restart or failover begins new epochs.")  # fmt: skip
 
+    workers: int = Field(
+        1, ge=1, le=256, description="Processes on this machine, one for each core. More than one needs Redis."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _hide_password(cls, values: Any) -> Any:
@@ -57,3 +61,13 @@ class RedisSettings(BaseModel):
     def is_shared(self) -> bool:
         """Whether several nodes may use the log at the same time."""
         return is_redis(self.engine)
+
+
+def redis_problems(settings: RedisSettings) -> list[str]:
+    """What does not go together."""
+    if settings.workers > 1 and not settings.is_shared:
+        return [
+            f"workers: {settings.workers} processes cannot share engine = {settings.engine}, whose log lives in one; "
+            "set engine = redis://host:6379/0 (docs/scale.md), or workers = 1"
+        ]
+    return []

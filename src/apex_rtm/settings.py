@@ -24,7 +24,7 @@ from pydantic import (
 
 from apex_rtm.errors import ConfigurationError
 from apex_rtm.oracle_settings import OracleSettings, oracle_problems
-from apex_rtm.redis_settings import RedisSettings
+from apex_rtm.redis_settings import RedisSettings, redis_problems
 
 PREFIX: Final = "APEX_RTM_"
 MIN_SECRET_BYTES: Final = 32
@@ -197,7 +197,7 @@ class Settings(RedisSettings, OracleSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Settings:
-        problems = _mode_problems(self) + _key_problems(self) + oracle_problems(self)
+        problems = _mode_problems(self) + _key_problems(self) + oracle_problems(self) + redis_problems(self)
         if self.outbox_max_bytes < self.max_message_bytes:
             problems.append("outbox_max_bytes: must not be below max_message_bytes, or one message closes every reader")
         if self.max_body_bytes < self.max_message_bytes:

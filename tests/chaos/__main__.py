@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from tests.chaos import cuts, slow, storm
+from tests.chaos import cuts, nodes, slow, storm
 
 
 @click.group()
@@ -54,6 +54,24 @@ def slow_command(slow_count: int, messages: int) -> None:
         figures = uvloop.run(slow.run(slow_count, messages, Path(directory)))
     click.echo(figures.describe())
     sys.exit(figures.delivered != figures.expected)
+
+
+@main.command("nodes")
+@click.option("--seed", type=int, help="Repeat a run; random and printed otherwise.")
+@click.option("--clients", default=600, show_default=True)
+@click.option("--durable/--not-durable", default=None, help="Both, one after the other, where neither is said.")
+def nodes_command(seed: int | None, clients: int, durable: bool | None) -> None:
+    """Three nodes behind nginx on one Redis; each of them is killed, cut off, silenced, paused and rolled."""
+    seed = seed if seed is not None else random.SystemRandom().randrange(2**32)
+    is_bad = False
+    for is_durable in (True, False) if durable is None else (durable,):
+        plan = nodes.Plan(seed, clients, durable=is_durable)
+        click.echo(f"seed {plan.seed}")
+        with tempfile.TemporaryDirectory() as directory:
+            seen, ledger = uvloop.run(nodes.run(plan, Path(directory), click.echo))
+        click.echo(nodes.describe(plan, seen, ledger))
+        is_bad = is_bad or bool(seen.silent_gaps or seen.duplicates or seen.different or seen.twice)
+    sys.exit(is_bad)
 
 
 if __name__ == "__main__":
