@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from apex_rtm.errors import ConfigurationError
+from apex_rtm.listen import bind
 from apex_rtm.settings import load_settings
 from apex_rtm.workers import make_command, reserve, settings_of_worker
 from tests.support.redis import RedisProcess
@@ -21,7 +22,7 @@ URL = "redis://127.0.0.1:1/0"
 
 
 def test_one_process_keeps_a_log_and_several_need_redis() -> None:
-    with pytest.raises(ConfigurationError, match="workers: 3 processes cannot share engine = sqlite.*engine = redis"):
+    with pytest.raises(ConfigurationError, match=r"workers: 3 processes cannot share .*redis:"):
         load_settings({"workers": 3}, {})
     assert load_settings({"workers": 3, "engine": URL}, {}).workers == 3
 
@@ -37,12 +38,15 @@ def test_one_worker_relays_the_outbox() -> None:
 
 def test_the_port_is_kept_but_not_shared_with_strangers() -> None:
     settings = load_settings({"workers": 2, "engine": URL, "port": 0}, {})
-    kept = reserve(settings)
-    port = kept.getsockname()[1]
-    with kept, pytest.raises(ConfigurationError, match=f"port: {port} on 127.0.0.1 is in use already"):
-        reserve(settings.model_copy(update={"port": port}))
-    with kept, pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port))
+    with reserve(settings) as kept:
+        port = kept.getsockname()[1]
+        settings = settings.model_copy(update={"port": port})
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        with bind(settings), bind(settings):  # two workers
+            socket.create_connection(("127.0.0.1", port)).close()
+            with pytest.raises(ConfigurationError, match=f"port: {port} on 127.0.0.1 is in use already"):
+                reserve(settings)
 
 
 def test_a_worker_is_the_same_program() -> None:
