@@ -128,4 +128,6 @@ def test_workers_that_cannot_start_end_the_supervisor(tmp_path: Path) -> None:
         server.start()
 
     assert server.process is not None
+    assert server.process.stdout is not None
+    server.process.stdout.close()
     assert server.process.wait(20) == 2
