@@ -4,5 +4,5 @@ set -eu
 cd "$(dirname "$0")/.."
 uv="uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
     --no-emit-find-links --no-header --no-annotate"
-printf 'hatchling\neditables\n' | $uv pyproject.toml - --extra demo "$@" -o requirements/run.txt
-printf 'hatchling\neditables\n' | $uv pyproject.toml - --extra demo --extra oracle --group dev -c requirements/run.txt "$@" -o requirements/dev.txt
+printf 'hatchling\neditables\n' | $uv pyproject.toml - --extra demo --extra metrics "$@" -o requirements/run.txt
+printf 'hatchling\neditables\n' | $uv pyproject.toml - --all-extras --group dev -c requirements/run.txt "$@" -o requirements/dev.txt
