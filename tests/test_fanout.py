@@ -215,6 +215,19 @@ async def test_an_end_comes_after_what_was_published_before_it() -> None:
     assert [frame.get("offset", frame.get("code")) for frame in client.peer.take()] == [1, "revoked"]
 
 
+async def test_an_old_listener_that_ends_by_what_waited_ends_like_anybody() -> None:
+    core = await Core().start()
+    client = core.open(old_listener=["a", "b"])
+    _make_wait(core)
+    await core.publish("a")
+    client.overflows_after(1)
+
+    client.say(type="ping")
+
+    assert client.peer.close_code == 4002
+    assert core.hub.registry.count == 0
+
+
 def _make_wait(core: Core) -> None:
     """As after a flush that took long."""
     core.fanout._took_s, core.fanout._ended_at = 1.0, core.clock.monotonic()

@@ -388,8 +388,8 @@ class Session:
 
     def _end_implicit(self) -> None:
         self._implicit = False
-        for name in list(self.subscriptions):
-            self._remove(name)
+        while self.subscriptions:  # what waits is written first, and that may end the connection with all of them
+            self._remove(next(iter(self.subscriptions)))
 
 
 def _wants_presence(command: Command, pattern: Pattern) -> bool:
