@@ -241,6 +241,17 @@ async def test_what_is_unusual_goes_the_usual_way(request_: bytes) -> None:
     assert door.bodies == []
 
 
+async def test_an_idle_connection_keeps_no_body() -> None:
+    door = Counter(max_body_bytes=200_000)
+    protocol, transport = knock(door)
+
+    protocol.data_received(post(b"x" * 150_000))
+    await door.finish()
+
+    assert answers(transport) == [(200, 150_000, True)]
+    assert not protocol.cycle.body
+
+
 async def test_who_does_not_read_the_answers_is_not_read_from() -> None:
     """Without a key, a stream of requests whose answers nobody reads filled the memory with them."""
     door = Counter()

@@ -148,6 +148,7 @@ class Exchange:
         self._stop_timer()
         self._is_running = True
         self.response_complete = True
+        self.body = bytearray()  # the connection may be idle for long now, with this exchange in its hands
         self._count(status)
         if not self.disconnected:
             self._line.answer(status, body, keep_alive=self.keep_alive)
