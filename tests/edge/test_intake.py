@@ -261,6 +261,25 @@ async def test_a_request_on_its_way_when_the_server_stops_is_answered_as_the_las
     assert transport.is_closing()
 
 
+async def test_a_handshake_when_the_server_stops_is_for_the_websocket_to_refuse() -> None:
+    """It says that the server stops; 400 would tell a client to mend itself."""
+    door = Door()
+    upgraded = []
+
+    def make(**parts: Any) -> FakeWebSocket:
+        upgraded.append(set(parts))
+        return FakeWebSocket()
+
+    door.config.ws_protocol_class = make  # type: ignore[assignment]
+    protocol, transport = door.knock()
+    protocol.shutdown()
+
+    protocol.data_received(HANDSHAKE % (1, b""))
+
+    assert len(upgraded) == 1
+    assert transport.written == b""
+
+
 async def test_a_request_that_is_being_answered_is_the_last() -> None:
     door = Door()
     protocol, transport = door.knock()

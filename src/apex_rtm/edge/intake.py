@@ -166,7 +166,7 @@ class IntakeProtocol(HttpToolsProtocol):
             self._open_exchange(doors)
         else:
             super().on_headers_complete()
-        if self._is_last:
+        if self._is_last and self.cycle is not None:  # None where it is a handshake
             self._say_last()
 
     def _is_plain_post(self) -> bool:
