@@ -62,7 +62,8 @@ def _messages(node: Node) -> Iterator[Metric]:
     about = "Publications by configured namespace; other: all that fit none."
     yield _counters("namespace_publications", about, ("namespace",), namespaces)
     yield _counter("deliveries", "Publications written to connections, one for each of them.", counts.deliveries)
-    yield _counter("delivered_bytes", "Bytes of those deliveries with their framing, before compression.", counts.delivered_bytes)
+    about = "Bytes of those deliveries with their framing, before compression."
+    yield _counter("delivered_bytes", about, counts.delivered_bytes)
     yield _counter("replayed", "Publications written to connections that came back for them.", counts.replayed)
     yield _histogram("fanout_seconds", "Writing one flush of the engine to all its subscribers.", counts.fanout)
     yield _histogram("engine_append_seconds", "From handing messages to the engine to its answer.", counts.appends)
