@@ -16,13 +16,13 @@ from tests.support.chromium import SERVER_AWAY, open_tab
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
-LIFETIME_S = 6
+LIFETIME_S = 8
 
 
 @pytest.fixture
 def own_apex(tmp_path: Path) -> Iterator[Apex]:
     """An instance of which a test may kill the server or change the settings."""
-    with run_apex(tmp_path, token_warning_s=4, clock_leeway_s=0) as instance:
+    with run_apex(tmp_path, token_warning_s=5, clock_leeway_s=0) as instance:
         yield instance
 
 
