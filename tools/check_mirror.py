@@ -60,6 +60,7 @@ SCENARIOS: Final = {
     "engine/test_contract.py",
     "test_mirror.py",
     "test_protocol_document.py",
+    "test_recipe_pages.py",
     "test_recovery_model.py",
     "test_session_time.py",
     "test_smoke.py",
