@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "client-js" / "minify.mjs"
 
 def head_of(readable: bytes) -> bytes:
     """The first line of the small file of ``readable``."""
-    return b"/* apex-rtm, MIT License. Of " + hashlib.sha256(readable).hexdigest()[:16].encode() + b" */\n"
+    return b"/* apex-rtm, MIT License, " + hashlib.sha256(readable).hexdigest()[:16].encode() + b" */\n"
 
 
 def is_current(path: Path, readable: bytes) -> bool:
