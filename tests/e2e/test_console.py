@@ -361,6 +361,25 @@ async def test_everything_is_reached_by_keyboard(browser: Browser, server: Serve
         await expect(tab.locator("#CHANNEL")).to_have_value("orders/1")
 
 
+async def test_the_focus_stays_where_lists_and_figures_are_renewed(browser: Browser, server: ServerProcess) -> None:
+    publish(server)
+    async with person(server, "SCOTT", "orders:1"), signed_in(browser, server) as tab:
+        for page, place in (
+            ("overview", ".tile a"), ("channels", "tbody a"), ("connections", "tbody button"), ("users", "tbody a"),
+        ):  # fmt: skip
+            await go(tab, page)
+            first = tab.locator(place).first
+            await expect(first).to_be_visible()
+            await first.focus()
+            watch = """() => new Promise((resolve) => {
+                const watcher = new MutationObserver(() => { watcher.disconnect(); requestAnimationFrame(resolve); });
+                const everything = { childList: true, subtree: true, characterData: true };
+                watcher.observe(document.querySelector('main'), everything);
+            })"""
+            await tab.evaluate(watch)
+            await expect(first).to_be_focused()
+
+
 async def test_what_a_screen_reader_needs_is_there(browser: Browser, server: ServerProcess) -> None:
     publish(server)
     async with person(server, "SCOTT", "orders:1"), signed_in(browser, server) as tab:

@@ -60,8 +60,8 @@
           link('tail', { channel }, 'Live', `Live tail of ${channel}`),
           link('publish', { channel }, 'Publish', `Publish to ${channel}`)) },
       ];
-      fill(this.list, rtmConsole.table('Channels', columns, answer.channels, 'No channel has subscribers or messages.'),
-        answer.more ? h('p', { class: 'more' }, 'There are more: narrow the search.') : null);
+      rtmConsole.renew(this.list, '',
+        rtmConsole.table('Channels', columns, answer.channels, 'No channel has subscribers or messages.'), answer.more);
     }
   }
 

@@ -77,6 +77,16 @@
       h('table', null, h('caption', { class: 'unseen' }, caption), h('thead', null, head), h('tbody', null, body)));
   }
 
+  /** Shows a list anew; one that is renewed under somebody's fingers must not take the focus away. */
+  function renew(list, total, content, isCut) {
+    const mark = (one) => one.getAttribute('aria-label') || one.getAttribute('href');
+    const focused = list.contains(document.activeElement) ? mark(document.activeElement) : null;
+    fill(list, total ? h('p', { class: 'quiet-text' }, total) : null, content,
+      isCut ? h('p', { class: 'more' }, 'There are more: narrow the search.') : null);
+    const again = focused && Array.from(list.querySelectorAll('a, button')).find((one) => mark(one) === focused);
+    if (again) again.focus({ preventScroll: true });
+  }
+
   function field(label, control, hint) {
     return h('div', { class: 'field' }, h('label', { for: control.id }, label), control,
       hint ? h('small', { class: 'hint' }, hint) : null);
@@ -125,5 +135,5 @@
 
   const count = (value) => decimal.format(value);
   Object.assign(rtmConsole, { h, fill, bytes, time, ago, name: nameOf, visible, table, field, input, toast, ask, later,
-    pretty, count });
+    pretty, count, renew });
 })();

@@ -56,7 +56,9 @@
       this.range = 'seconds';
       this.asTable = false;
       this.charts = CHARTS.map((one) => new rtmConsole.Chart(one));
-      this.tiles = h('dl', { class: 'tiles' });
+      this.values = TILES.map(([, , href]) => (href ? h('a', { href }) : h('span', null)));
+      this.tiles = h('dl', { class: 'tiles' }, TILES.map(([title], i) =>
+        h('div', { class: 'tile' }, h('dt', null, title), h('dd', null, this.values[i]))));
       this.range15 = h('button', { type: 'button', onclick: () => this.setRange('seconds') }, '15 minutes');
       this.range24 = h('button', { type: 'button', onclick: () => this.setRange('minutes') }, '24 hours');
       this.kind = h('button', { type: 'button', onclick: () => this.setTable(!this.asTable) }, 'Show tables');
@@ -123,8 +125,11 @@
     }
 
     showTiles(row) {
-      fill(this.tiles, TILES.map(([title, value, href]) => h('div', { class: 'tile' }, h('dt', null, title),
-        h('dd', null, href ? h('a', { href }, value(row)) : value(row)))));
+      // Texts alone change: a link that were made anew would lose the focus once a second.
+      TILES.forEach(([, value], i) => {
+        const text = value(row);
+        if (this.values[i].textContent !== text) this.values[i].textContent = text;
+      });
     }
   }
 

@@ -40,17 +40,6 @@
       h('ul', { class: 'plain' }, names));
   }
 
-  /** Shows a list anew; one that is renewed under somebody's fingers must not take the focus away. */
-  function renew(list, total, table, isCut) {
-    const focused = self.document.activeElement;
-    const label = list.contains(focused) ? focused.getAttribute('aria-label') : null;
-    fill(list, h('p', { class: 'quiet-text' }, total), table,
-      isCut ? h('p', { class: 'more' }, 'There are more: narrow the search.') : null);
-    const named = Array.from(list.querySelectorAll('[aria-label]'));
-    const again = label && named.find((one) => one.getAttribute('aria-label') === label);
-    if (again) again.focus();
-  }
-
   class Connections {
     open(place, parameters) {
       const load = rtmConsole.later(() => this.load(), 250);
@@ -70,7 +59,7 @@
     }
 
     async load() {
-      if (this.list.contains(self.document.activeElement) && this.list.querySelector('details[open]')) return;
+      if (this.list.querySelector('details[open]')) return; // somebody reads
       const filter = { user: this.user.value, channel: this.channel.value, limit: 200 };
       const answer = await rtmConsole.get('connections', filter);
       const columns = [
@@ -84,7 +73,7 @@
         { title: 'Connection', cell: ({ id }) => h('code', null, id) },
         { title: 'Rights', cell: (row) => revokeButton(row, () => this.load()) },
       ];
-      renew(this.list, `${count(answer.total)} connections in all`,
+      rtmConsole.renew(this.list, `${count(answer.total)} connections in all`,
         rtmConsole.table('Connections', columns, answer.connections, 'No connection fits.'), answer.more);
     }
   }
@@ -113,7 +102,7 @@
         { title: 'Rights', cell: ({ user }) => revokeButton({ user, sessionId: null }, () => this.load()) },
       ];
       const empty = answer.total ? 'Nobody fits.' : 'Nobody is connected with a token.';
-      renew(this.list, `${count(answer.total)} users in all`,
+      rtmConsole.renew(this.list, `${count(answer.total)} users in all`,
         rtmConsole.table('Users', columns, answer.users, empty), answer.more);
     }
   }
