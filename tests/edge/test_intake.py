@@ -215,6 +215,21 @@ async def test_a_handshake_behind_an_unanswered_request_is_cut() -> None:
     assert (door.intake.sockets, door.intake.waiting) == (0, {})
 
 
+async def test_a_body_behind_an_upgrade_that_is_not_offered_is_no_second_request() -> None:
+    """The parser skips such a body: what a proxy passes on as one would be read as a request that it never saw."""
+    door = Door()
+    protocol, transport = door.knock()
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n"
+
+    protocol.data_received(head % len(GET))
+    if not transport.is_closing():
+        protocol.data_received(GET)
+    await door.finish()
+
+    assert refusal(transport) == (400, "bad_request")
+    assert b"200 OK" not in transport.written
+
+
 # ── who asks faster than it is answered ──
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -54,6 +54,10 @@ class _HeadersTooLarge(Exception):
     pass
 
 
+class _BodyNotRead(Exception):
+    pass
+
+
 class _Flow(FlowControl):
     """Reads no further while there are requests to be answered, or answers that the peer does not read.
 
@@ -161,6 +165,9 @@ class IntakeProtocol(HttpToolsProtocol):
         self._in_headers = False
         self._unparsed_bytes = 0
         self._stop_waiting()
+        if self.parser.should_upgrade() and not self._should_upgrade() and _has_body(self.headers):
+            # The parser would skip the body, and take the next packet of it for a request that no proxy has seen.
+            raise _BodyNotRead
         doors = self._intake.doors
         if doors is not None and self.url in doors.by_path and self._is_plain_post():
             self._open_exchange(doors)
