@@ -48,7 +48,7 @@
   /** @param {RtmFeed} feed */
   function feedLine({ name, state, position }) {
     const { channel, epoch, offset } = position || {};
-    return [name, state, [channel, epoch, offset].filter(Boolean).join(' ') || 'nothing yet'].join(' · ');
+    return [name, state, [channel, epoch, offset].filter((part) => part !== undefined).join(' ') || 'nothing yet'].join(' · ');
   }
 
   /** @param {RtmConnection} connection */
