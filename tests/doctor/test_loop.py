@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import time
 from pathlib import Path
 
 import pytest
 
+from apex_rtm.doctor.loop import await_nonce, listen
+from apex_rtm.doctor.patient import CHANNEL
 from tests.doctor.conftest import API_KEY, JWT_SECRET, SECURED, MakePatient
 from tests.doctor.nginx import RIGHT, run_nginx
 from tests.doctor.scripted import answering, http
@@ -70,3 +73,16 @@ def test_a_proxy_without_the_api_is_a_failure(tmp_path: Path, make_patient: Make
 def test_no_websocket_is_a_failure(make_patient: MakePatient) -> None:
     with answering(http("502 Bad Gateway")) as port:
         assert "no WebSocket: HTTP 502" in bad("loop.publish", make_patient({"url": f"http://127.0.0.1:{port}"}))
+
+
+@pytest.mark.slow
+def test_the_message_of_another_doctor_is_not_ones_own(make_patient: MakePatient, open_server: ServerProcess) -> None:
+    """Two of them at once share the channel."""
+    patient = make_patient(port=str(open_server.port), api_keys=None, jwt_secret=None)
+    with listen(patient) as wire, open_server.client() as publisher:
+        for payload in ({"nonce": "another"}, "no object", {"nonce": "own"}):
+            publisher.post("/api/broadcast", json={"channel": CHANNEL, "payload": payload})
+        found = await_nonce(wire, "own", time.monotonic() + 5)
+        assert found is not None
+        assert found["offset"] == 3
+        assert await_nonce(wire, "own", time.monotonic() + 0.05) is None

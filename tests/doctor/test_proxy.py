@@ -151,8 +151,8 @@ def test_a_ping_that_is_too_rare_to_wait_for_is_warned_of(make_patient: MakePati
     ("trusted", "change", "words"),
     [
         ("", ("", ""), "is taken for 127.0.0.1"),
-        ("127.0.0.1", (APPEND, ""), "is taken for 203.0.113.77"),
-        ("127.0.0.0/8", ("", ""), "is taken for 203.0.113.77"),
+        ("127.0.0.1", (APPEND, ""), "is taken for 203.0.113.77: limits by address are void"),
+        ("127.0.0.0/8", ("", ""), "is taken for 203.0.113.77: limits by address are void"),
     ],
 )  # fmt: skip
 def test_a_forged_or_forgotten_address_is_a_failure(

@@ -77,8 +77,6 @@ def remedies(error: str, *, schema: str, base_url: str | None) -> tuple[str, ...
     parts = urlsplit(base_url or "https://rtm.example.com")
     port = parts.port or (80 if parts.scheme == "http" else 443)
     known = [code for code in reversed(_CODES.findall(error)) if code in _REMEDIES]
-    # ORA-20725 says less than the ORA-29024 below it; the database's own numbers come first.
-    known.sort(key=lambda code: code.startswith("207"))
     lines = _REMEDIES[known[0]] if known else _UNKNOWN
     return tuple(
         line.replace("{host}", parts.hostname or "").replace("{port}", str(port)).replace("{schema}", schema.upper())
