@@ -52,7 +52,20 @@ class RedisProcess:
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [need_redis(), "--port", str(self.port), "--dir", str(self.directory)]
         for name, value in self.options.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
+            command += [f"--{name.replace('_', '-')}", *str(value).split(" ")]
+        return self._run(command)
+
+    def start_sentinel(self, service: str, port: int) -> RedisProcess:
+        """Start it as a Sentinel that alone decides about the primary on `port`."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        file = self.directory / "sentinel.conf"
+        file.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.directory}\nsentinel monitor {service} 127.0.0.1 {port} 1\n"
+            f"sentinel down-after-milliseconds {service} 1000\nsentinel failover-timeout {service} 5000\n"
+        )
+        return self._run([need_redis(), str(file), "--sentinel"])
+
+    def _run(self, command: list[str]) -> RedisProcess:
         log = self.directory / "redis.log"
         with log.open("ab") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)

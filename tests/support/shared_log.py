@@ -16,7 +16,7 @@ from tests.support.engines import Listener
 from tests.support.proxy import TcpProxy
 from tests.support.redis import RedisProcess
 
-PATIENCE_S = 10.0
+PATIENCE_S = 25.0
 
 
 class Node:
@@ -26,7 +26,8 @@ class Node:
         values = {"timeout_s": 2.0, "durable": False, "partitions": 4, **options}
         journal = make_journal(size=values.pop("size", 1000))
         layout = Layout("rtm", values.pop("partitions"))
-        target = Target("single", (Address("127.0.0.1", proxy.port),), password=values.pop("password", None))
+        single = Target("single", (Address("127.0.0.1", proxy.port),), password=values.pop("password", None))
+        target = values.pop("target", single)
         self.proxy = proxy
         self.engine = RedisEngine(
             target, layout, journal, journal._retention, log.clock, channel_ttl_s=1000, idempotency_window_s=300,
