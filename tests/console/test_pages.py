@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,13 @@ def test_every_file_that_the_page_names_is_there() -> None:
     named = set(re.findall(r'"/console/static/([^"]+)"', page))
 
     assert named == {path.name for path in STATIC.iterdir()} - {"console.html"}
+
+
+def test_it_says_which_node_it_speaks_of(http: Page) -> None:
+    about = http.get("/console/api/about").json()
+
+    assert (about["node"], about["mode"], about["engine"]) == (socket.gethostname(), "open", "sqlite")
+    assert about["hasCharts"] is (find_charts() is not None)
 
 
 async def test_figures_come_to_operators_over_the_websocket(server: ServerProcess, http: Page) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -94,6 +95,7 @@ class Console:
             {
                 "ok": True,
                 "version": __version__,
+                "node": socket.gethostname(),
                 "engine": node.engine,
                 "mode": node.mode,
                 "namespaces": self._namespaces,

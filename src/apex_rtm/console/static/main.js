@@ -37,6 +37,7 @@
   async function enter() {
     const about = await rtmConsole.get('about');
     at('ABOUT').textContent = `${about.version} · ${about.mode} mode · engine ${about.engine}`;
+    at('NODE').textContent = `, ${rtmConsole.visible(about.node)}`;
     at('LOGOUT').hidden = !about.needsLogin;
     await rtmConsole.loadCharts(about.hasCharts);
     at('LOGIN').hidden = true;
