@@ -48,7 +48,8 @@
   /** @param {RtmFeed} feed */
   function feedLine({ name, state, position }) {
     const { channel, epoch, offset } = position || {};
-    return [name, state, [channel, epoch, offset].filter((part) => part !== undefined).join(' ') || 'nothing yet'].join(' · ');
+    const place = [channel, epoch, offset].filter((part) => part !== undefined).join(' ');
+    return [name, state, place || 'nothing yet'].join(' · ');
   }
 
   /** @param {RtmConnection} connection */
