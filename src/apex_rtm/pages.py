@@ -36,7 +36,7 @@ def make_pages(
         hub=api.hub,
         quota=quota,
         intake=intake,
-        engine=settings.engine,
+        engine="redis" if settings.is_shared else settings.engine,
         mode="open" if settings.is_open else "secured",
         log_max_bytes=settings.log_max_bytes,
         ping_interval_s=settings.ping_interval_s,
