@@ -33,14 +33,13 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 @pytest.mark.parametrize(
     ("given", "wanted", "shared"),
     [
-        # 128 are for the log and the rest of the process; publishers get half of what is left at most, and a WebSocket
-        # takes two.
-        ((1024, 4096), {}, (992, 1984)),
-        ((4096, 4096), {"max_http_connections": 100}, (1934, 100)),
+        # 128 are for the log and the rest of the process; publishers get half of what is left at most.
+        ((1024, 4096), {}, (1984, 1984)),
+        ((4096, 4096), {"max_http_connections": 100}, (3868, 100)),
         ((100_000, 100_000), {"max_connections": 5000}, (5000, 2000)),
-        ((100_000, 100_000), {"max_connections": 500_000}, (48_936, 2000)),
-        ((64, 64), {}, (12, 24)),
-        ((1024, resource.RLIM_INFINITY), {}, ((1_048_576 - 128 - 2000) // 2, 2000)),
+        ((100_000, 100_000), {"max_connections": 500_000}, (97_872, 2000)),
+        ((64, 64), {}, (24, 24)),
+        ((1024, resource.RLIM_INFINITY), {}, (1_048_576 - 128 - 2000, 2000)),
     ],
 )
 def test_descriptors_are_shared_out(

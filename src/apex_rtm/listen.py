@@ -31,7 +31,7 @@ def share_descriptors(settings: Settings) -> tuple[int, int]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     free = hard - min(_RESERVED_FILES, hard // 4)
     http_sockets = min(settings.max_http_connections, free // 2)
-    websockets = (free - http_sockets) // 2  # each has a second descriptor; see edge/ws.py
+    websockets = free - http_sockets
     return min(settings.max_connections or websockets, websockets), http_sockets
 
 

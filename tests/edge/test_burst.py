@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import uvloop
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -130,31 +132,70 @@ async def test_nothing_is_written_after_the_close_frame() -> None:
             each.far.recv(1)
 
 
-async def test_the_descriptor_is_our_own_until_we_give_it_back() -> None:
-    """The transport closes its own before it says so, and a new connection may have that number by then."""
+class Closing(asyncio.Protocol):
+    """Notes whether the descriptor was still the connection's own when its end was told."""
+
+    def __init__(self) -> None:
+        self.inode = 0
+        self.number = -1
+        self.was_ours: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.number = transport.get_extra_info("socket").fileno()
+        self.inode = os.fstat(self.number).st_ino
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.was_ours.set_result(os.fstat(self.number).st_ino == self.inode)
+
+
+def _reset(far: socket.socket) -> None:
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    far.close()
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda transport, _far: transport.abort(),
+        lambda transport, _far: transport.close(),
+        lambda _transport, far: far.close(),
+        lambda _transport, far: _reset(far),
+    ],
+    ids=["abort", "close", "end of file", "reset"],
+)
+def test_a_descriptor_is_the_connections_own_until_its_end_is_told(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], end: Callable[[Any, socket.socket], None]
+) -> None:
+    """The kernel gives numbers again: one used for longer would send a frame to a stranger."""
+
+    async def run() -> bool:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            far = socket.create_connection(listener.getsockname())
+            near, _ = listener.accept()
+        near.setblocking(False)
+        transport, protocol = await loop.connect_accepted_socket(Closing, near)
+        end(transport, far)
+        async with asyncio.timeout(PATIENCE_S):
+            was_ours = await protocol.was_ours
+        far.close()
+        return was_ours
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        assert runner.run(run())
+
+
+async def test_after_its_end_nothing_is_written_to_the_descriptor() -> None:
     async with wire() as each:
-        theirs = each.connection._transport.get_extra_info("socket").fileno()
-        own = each.connection.fd
-        assert own != theirs
-        assert os.fstat(own).st_ino == os.fstat(theirs).st_ino
-
-        each.connection._transport.abort()
-        write_burst([each.session], [entry(1)])
-
-        assert os.fstat(own).st_ino  # still ours: nobody else can have been given it
-
-
-async def test_the_descriptor_is_given_back_with_the_connection() -> None:
-    async with wire() as each:
-        own = each.connection._own_fd
+        assert each.connection.fd == each.connection._transport.get_extra_info("socket").fileno()
         each.connection._transport.abort()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
         assert each.connection.fd == -1
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(own)
         write_burst([each.session], [entry(1)])
+        each.connection.send(frame(b"late"))
 
 
 async def test_a_publication_is_compressed_once_for_all_who_can_read_that(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from apex_rtm.channels import parse_pattern
 from apex_rtm.engine.sqlite import FILE_NAME, SqliteEngine
@@ -289,6 +290,25 @@ async def test_who_comes_while_the_disk_is_busy_shares_the_next_transaction(engi
 
     assert disk.count("commit") == before + 2
     assert [result.position.offset for (result,) in results] == list(range(1, 51))
+
+
+async def test_a_fault_in_delivery_leaves_no_publisher_without_an_answer(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = await engines.start()
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch, structlog.testing.capture_logs() as logs:
+        patch.setattr(engines.listener, "on_published", fail)
+        async with asyncio.timeout(5):
+            first, second = await asyncio.gather(publish(engine, "a"), publish(engine, "a"))
+    (third,) = await publish(engine, "a")
+
+    assert [result.position.offset for result in (*first, *second, third)] == [1, 2, 3]
+    assert {entry["event"] for entry in logs} == {"delivery.failed"}
+    assert places(engine.journal.missed(A, Position(third.position.epoch, 0))) == [("a", 1), ("a", 2), ("a", 3)]
 
 
 async def test_too_many_that_wait_are_refused(engines: Engines, disk: Disk) -> None:

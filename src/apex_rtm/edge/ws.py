@@ -91,14 +91,14 @@ class Connection(asyncio.Protocol):
     """One upgraded socket. Implements `Peer` for its session."""
 
     __slots__ = (
-        "_bucket", "_connections", "_conversation", "_counted", "_fragments", "_gateway", "_is_text", "_own_fd",
-        "_paused", "_protocol", "_timer", "_transport", "_unhandled", "deflates", "fd", "ip",
+        "_bucket", "_connections", "_conversation", "_counted", "_fragments", "_gateway", "_is_text", "_paused",
+        "_plain_fd", "_protocol", "_timer", "_transport", "_unhandled", "deflates", "fd", "ip",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, server_state: ServerState) -> None:
         limits = gateway.limits
         self.ip = ""
-        self.fd = self._own_fd = -1
+        self.fd = self._plain_fd = -1
         self.deflates = False
         self._gateway = gateway
         self._connections = cast("set[Any]", server_state.connections)
@@ -118,10 +118,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the socket from uvicorn's HTTP protocol."""
         self._transport = cast(asyncio.Transport, transport)
-        self._own_fd = _duplicate(transport)
+        self._plain_fd = _plain_descriptor(transport)
         # Whatever waits in the transport is told by pause_writing: behind it, nothing may be written directly. Under
         # TLS a limit of 0 would pause an empty buffer, and nobody would resume before the next write.
-        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES if self._own_fd < 0 else 0)
+        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES if self._plain_fd < 0 else 0)
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -129,9 +129,8 @@ class Connection(asyncio.Protocol):
         self._connections.discard(self)
         self._gateway.counts.paused.discard(self)
         self._cancel_timer()
-        if self._own_fd >= 0:
-            os.close(self._own_fd)
-            self.fd = self._own_fd = -1
+        # From here on the kernel may give the number to another connection; see `_plain_descriptor`.
+        self.fd = self._plain_fd = -1
         if self._conversation is not None:
             self._conversation.on_closed()
             self._conversation = None
@@ -175,7 +174,7 @@ class Connection(asyncio.Protocol):
         self._gateway.counts.paused.discard(self)
         if self._protocol.state is OPEN:
             self._cancel_timer()
-            self.fd = self._own_fd
+            self.fd = self._plain_fd
         if self._conversation is not None:
             self._conversation.on_writable()
             self._handle_texts(self._conversation)
@@ -258,10 +257,10 @@ class Connection(asyncio.Protocol):
         if response.status_code != 101:
             return
         self._flush()
-        if self._own_fd >= 0 and self._transport.get_write_buffer_size():
+        if self._plain_fd >= 0 and self._transport.get_write_buffer_size():
             self.pause_writing()  # this was told to the HTTP protocol, whose socket it was until now
         else:
-            self.fd = self._own_fd
+            self.fd = self._plain_fd
         self.deflates = self._protocol.deflates
         self._conversation = self._gateway.converse(self)
         wants_rtm = self._protocol.subprotocol == SUBPROTOCOL
@@ -373,16 +372,14 @@ class Connection(asyncio.Protocol):
             self._timer = None
 
 
-def _duplicate(transport: asyncio.BaseTransport) -> int:
-    """Take a descriptor of our own for the transport's socket; -1 under TLS, and where there are no more descriptors.
+def _plain_descriptor(transport: asyncio.BaseTransport) -> int:
+    """Give the descriptor of the transport's socket, or -1 where bytes must not go past the transport: under TLS.
 
-    The transport closes its own before it tells us. The kernel may give that number to the next connection at once,
-    and what is written to it in between would reach a stranger.
+    It is the socket's until `connection_lost` returns: both uvloop and asyncio close it after that, whoever ended the
+    connection. Were it used for longer, what is written to it would reach the next connection that gets the number.
     """
     sock = transport.get_extra_info("socket")
     if sock is None or transport.get_extra_info("ssl_object") is not None:
         return -1
-    try:
-        return os.dup(sock.fileno())
-    except OSError:
-        return -1
+    number: int = sock.fileno()
+    return number

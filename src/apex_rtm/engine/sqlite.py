@@ -22,9 +22,11 @@ from apex_rtm.engine.base import EngineListener
 from apex_rtm.engine.journal import ChannelLog, Entry, Journal, Retention
 from apex_rtm.engine.write import Batch
 from apex_rtm.errors import ConfigurationError, Unavailable
+from apex_rtm.log import get_logger
 from apex_rtm.message import Message, Position, Published
 from apex_rtm.revocations import Revocation
 
+_log = get_logger(__name__)
 FILE_NAME: Final = "journal.db"
 _SCHEMA_VERSION: Final = 1
 _SCHEMA: Final = """
@@ -188,16 +190,22 @@ class SqliteEngine(Alone):
             self.trouble = f"the log cannot be written: {_explain(error)}"
             refusal = Unavailable(self.trouble)
             results = [[refusal for _ in one] for one in results]
-        else:
-            self._deliver(batch.entries)
+            batch.entries.clear()
+        for entry in batch.entries:
+            self.journal.append(entry)
         for waiting, result in zip(taken, results, strict=True):
             self._waiting_count -= len(waiting.messages)
             if not waiting.done.done():  # the caller may have gone; its messages were published all the same
                 waiting.done.set_result(result)
+        self._deliver(batch.entries)
 
     def _deliver(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            self.journal.append(entry)
+        try:
+            self._notify(entries)
+        except Exception:  # noqa: BLE001 - it must not raise; if it does, those who wait for the disk must not pay for it
+            _log.exception("delivery.failed", publications=len(entries))
+
+    def _notify(self, entries: list[Entry]) -> None:
         if self._listener is not None and entries:
             self._listener.on_published(entries)
 
