@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.core import Client, Core
 
 
@@ -86,9 +88,27 @@ def test_a_peer_that_does_not_read_is_not_called_silent() -> None:
     core.pass_time(200)
     assert client.peer.closes == []
     client.read_on()
-    core.pass_time(30)
+    core.pass_time(20)  # it has read by now, and gets its time for an answer
+    assert client.peer.closes == []
+    core.pass_time(40)
 
     assert client.peer.close_code == 4003
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.5, 0.99])
+def test_nobody_is_called_silent_who_was_not_asked(late_s: float) -> None:
+    """The clock ticks once a second, so with short intervals two of them may pass before the first ping."""
+    core = Core(ping_interval_s=1)
+    core.clock.advance(late_s)
+    client = core.open()
+
+    while client.peer.pings == 0:
+        core.pass_time(1)
+        assert client.peer.closes == []
+    client.session.on_heard()
+    core.pass_time(1)
+
+    assert client.peer.closes == []
 
 
 def test_the_end_of_a_token_is_told_before_it_comes() -> None:

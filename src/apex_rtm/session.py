@@ -91,7 +91,8 @@ class Session:
         self.arrival.on_pong(payload)
 
     def on_writable(self) -> None:
-        """Go on with a replay that waited for the peer."""
+        """Go on with a replay that waited for the peer. It has read, so it is there."""
+        self.on_heard()
         if self._subscriptions.joining is not None:
             self._replay(self._subscriptions.joining)
 
@@ -107,7 +108,8 @@ class Session:
                 self._wake(self.opened_at + limits.connect_timeout_s)
             return
         # While the peer does not read, its pongs cannot be expected either: the edge watches over that time.
-        if self.peer.writable and now >= self._heard_at + 2 * limits.ping_interval_s:
+        is_unanswered = self._pinged_at > self._heard_at and now >= self._pinged_at + limits.ping_interval_s
+        if self.peer.writable and is_unanswered:
             self.end(codes.IDLE)
             return
         next_look = now + limits.ping_interval_s

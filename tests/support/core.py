@@ -70,6 +70,7 @@ class Core:
     def __init__(
         self, *, secured: bool = False, engine: Engine | None = None, clock: FakeClock | None = None,
         channels_per_connection: int = 100, per_user: int = 0, max_names: int = 50, connect_timeout_s: float = 10,
+        ping_interval_s: float = 25,
         **journal: Any,
     ) -> None:  # fmt: skip
         # Tokens are verified against the machine's clock, so that is where this one starts.
@@ -86,7 +87,7 @@ class Core:
         self.authorizer = Authorizer(keys, verifier, self.revocations)
         self.quota = ConnectionQuota(total=0, per_ip=0, per_user=per_user)
         limits = SessionLimits(
-            max_channels=channels_per_connection, connect_timeout_s=connect_timeout_s, ping_interval_s=25,
+            max_channels=channels_per_connection, connect_timeout_s=connect_timeout_s, ping_interval_s=ping_interval_s,
             token_warning_s=60, has_presence=lambda channel: channel.startswith("chat:"),
         )  # fmt: skip
         self.around = Surroundings(self.hub, self.authorizer, self.quota, limits, self.clock)
