@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
+import stat
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -97,7 +101,7 @@ def test_the_example_cannot_be_used_by_mistake(tmp_path: Path) -> None:
 
 def test_with_its_own_tls_the_service_has_copies_that_a_reload_renews() -> None:
     text = render.service(OWN_TLS)
-    copy = "+/usr/bin/install -m 0444 /etc/letsencrypt/live/rtm.example.com/fullchain.pem "
+    copy = "+/bin/sh -c 'umask 0222 && exec cp --no-preserve=mode --remove-destination /etc/letsencrypt/live/"
     assert text.count(f"ExecStartPre={copy}") == text.count(f"ExecReload={copy}") == 1
     assert text.index(f"ExecReload={copy}") < text.index("ExecReload=/bin/kill -HUP $MAINPID")
     config = tomllib.loads(render.configuration(OWN_TLS))
@@ -105,6 +109,32 @@ def test_with_its_own_tls_the_service_has_copies_that_a_reload_renews() -> None:
     assert "trusted_proxies" not in config  # nobody speaks for others here
     assert "ListenStream=443" in render.listening(OWN_TLS)
     assert "ListenStream=127.0.0.1:3000" in render.listening(SITE)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_the_copy_of_the_key_follows_no_link_that_the_service_puts_there(tmp_path: Path) -> None:
+    """Root writes into a directory of the service: a mode set by name would be that of what a link points to."""
+    line = next(line for line in render.service(OWN_TLS).splitlines() if line.startswith("ExecReload=+"))
+    live, run = tmp_path / "live", tmp_path / "run"
+    live.mkdir()
+    run.mkdir()
+    for name in ("fullchain.pem", "privkey.pem"):
+        (live / name).write_text(name)
+        (live / name).chmod(0o600)
+    other = tmp_path / "shadow"
+    other.write_text("secret")
+    other.chmod(0o600)
+    (run / "privkey.pem").symlink_to(other)
+
+    command = line.removeprefix("ExecReload=+").replace("/etc/letsencrypt/live/rtm.example.com", str(live))
+    words = shlex.split(command.replace("/run/apex-rtm/", f"{run}/"))
+    seen = subprocess.run(["strace", "-f", "-e", "trace=/chmod", *words], capture_output=True, text=True, check=True)
+
+    assert (run / "privkey.pem").read_text() == "privkey.pem"
+    assert [stat.S_IMODE((run / name).lstat().st_mode) for name in ("fullchain.pem", "privkey.pem")] == [0o444] * 2
+    assert (other.read_text(), stat.S_IMODE(other.stat().st_mode)) == ("secret", 0o600)
+    assert "chmod(" not in seen.stderr.replace("fchmod(", "")
+    assert "fchmodat" not in seen.stderr
 
 
 def test_secrets_have_256_bits_and_no_letter_that_needs_quotes() -> None:

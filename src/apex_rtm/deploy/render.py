@@ -77,7 +77,9 @@ def service(site: Site) -> str:
     certificate = ""
     if site.has_own_tls:
         files = f"{_CERTBOT}/{site.domain}/fullchain.pem {_CERTBOT}/{site.domain}/privkey.pem"
-        copy = f"+/usr/bin/install -m 0444 {files} /run/apex-rtm/"
+        # A new file each time, with its final mode from the beginning. `install -m` would set the mode by name after
+        # writing: in a directory of the service, which could put a link to /etc/shadow there in between.
+        copy = f"+/bin/sh -c 'umask 0222 && exec cp --no-preserve=mode --remove-destination {files} /run/apex-rtm/'"
         certificate = (
             "# Copied by root (+) into a directory that only root and the service can enter; again at every reload.\n"
             "RuntimeDirectory=apex-rtm\nRuntimeDirectoryMode=0700\n"
