@@ -41,7 +41,7 @@ system:
 
 client: node ## the browser client: types, style, tests
 	@node_modules/.bin/tsc -p client-js
-	@node_modules/.bin/eslint -c client-js/eslint.config.mjs client-js src/apex_rtm/demo
+	@node_modules/.bin/eslint -c client-js/eslint.config.mjs client-js src/apex_rtm/demo src/apex_rtm/console
 	@node --test client-js/test/*.test.mjs
 
 test: system dev client check ## everything: real nginx, Chromium, Node, PostgreSQL: under ten minutes
