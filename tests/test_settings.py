@@ -209,6 +209,9 @@ def test_the_keys_of_operators_are_long_and_no_publishers() -> None:
     assert problem == "console_key: must not be one of api_keys, which every publisher has"
     (problem,) = problems({**KEYS, "APEX_RTM_CONSOLE_KEY": same, "APEX_RTM_METRICS_KEY": same})
     assert problem == "metrics_key: must not be the console_key, which may do more"
+    for name in ("console_key", "metrics_key"):
+        (problem,) = problems({**KEYS, f"APEX_RTM_{name.upper()}": KEYS["APEX_RTM_JWT_SECRET"]})
+        assert problem == f"{name}: must not be the jwt_secret, which the database has"
     assert load({"APEX_RTM_CONSOLE_KEY": ""}).console_key is None
 
 

@@ -250,6 +250,8 @@ def _key_problems(settings: Settings) -> list[str]:
             problems.append(f"{name}: needs at least {MIN_KEY_CHARACTERS} characters: openssl rand -hex 16")
         if secret in settings.api_keys:
             problems.append(f"{name}: must not be one of api_keys, which every publisher has")
+        if secret == settings.jwt_secret:
+            problems.append(f"{name}: must not be the jwt_secret, which the database has")
     if settings.console_key is not None and settings.console_key == settings.metrics_key:
         problems.append("metrics_key: must not be the console_key, which may do more")
     return problems
