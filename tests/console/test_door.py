@@ -162,6 +162,15 @@ def test_open_mode_needs_no_login_but_is_deaf_to_other_pages(tmp_path: Path) -> 
         assert client.post("/console/api/publish", json={"channel": "a"}).status_code == 200
 
 
+async def test_signing_out_of_open_mode_shuts_nobody_out(tmp_path: Path) -> None:
+    with run_server(tmp_path / "data") as server, browser(server) as client:
+        del client.headers["X-Forwarded-For"]
+        assert client.post("/console/api/logout").json() == {"ok": True}
+        token = client.post("/console/api/pass").json()["token"]
+        async with wire(server.ws_url, token=token) as operator:
+            await operator.subscribe("a")
+
+
 def test_open_mode_with_a_key_wants_it(tmp_path: Path) -> None:
     with run_server(tmp_path / "data", console_key=KEY) as server, browser(server) as client:
         del client.headers["X-Forwarded-For"]
