@@ -32,6 +32,7 @@ class Listener:
     def __init__(self, journal: Journal) -> None:
         self.entries: list[Entry] = []
         self.lost: list[str | None] = []
+        self.unfollowed: list[str] = []
         self._journal = journal
 
     def on_published(self, entries: Sequence[Entry]) -> None:
@@ -51,7 +52,7 @@ class Listener:
         raise AssertionError(node)
 
     def on_unfollowed(self, channel: str) -> None:
-        raise AssertionError(channel)
+        self.unfollowed.append(channel)
 
     def on_lost(self, channel: str | None) -> None:
         self.lost.append(channel)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from apex_rtm.channels import parse_pattern
 from apex_rtm.engine.redis import engine as engine_module
@@ -309,6 +310,7 @@ async def test_a_channel_that_nobody_follows_is_let_go(log: SharedLog, monkeypat
 
     await one.until(lambda: log.redis.ask("PUBSUB", "NUMSUB", topic, all_topic).count(b":0\r\n") == 2)
     assert list(one.engine.journal.channels) == []
+    assert one.listener.unfollowed == ["a"]
     await follow(one.engine, "a")
     await publish(one.engine, "a")
     assert one.places == [("a", 1)]
@@ -343,3 +345,39 @@ async def test_a_redis_that_cannot_be_used_is_named_at_the_start(log: SharedLog)
     log.redis.kill()
     with pytest.raises(ConfigurationError, match=r"engine: Redis cannot be used: 127\.0\.0\.1"):
         await log.node()
+
+
+async def test_a_fault_in_one_subscription_does_not_keep_the_others_waiting(log: SharedLog) -> None:
+    one = await log.node()
+
+    def fail(_trouble: Unavailable | None) -> None:
+        raise ZeroDivisionError
+
+    with structlog.testing.capture_logs() as logs:
+        assert not one.engine.follow(A, None, fail)
+        await one.until(lambda: bool(logs))
+        await follow(one.engine, "b")
+    await publish(one.engine, "b", "a")
+
+    assert [entry["event"] for entry in logs] == ["redis.reading_failed"]
+    assert sorted(one.places) == [("a", 1), ("b", 1)]
+
+
+async def test_a_fault_in_delivery_does_not_keep_senders_waiting(
+    log: SharedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await log.node()
+    await follow(one.engine, "a")
+
+    def fail(_entries: object) -> None:
+        raise ZeroDivisionError
+
+    with structlog.testing.capture_logs() as logs, monkeypatch.context() as broken:
+        broken.setattr(one.listener, "on_published", fail)
+        (result,) = await publish(one.engine, "a")
+
+    assert result.position.offset == 1
+    # Whichever comes first, the answer of Redis or the announcement.
+    assert {entry["event"] for entry in logs} & {"delivery.failed", "announcement.failed"}
+    await publish(one.engine, "a")
+    await one.delivers(("a", 2))

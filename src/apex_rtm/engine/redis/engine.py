@@ -6,7 +6,7 @@ See `Engine` for the guarantees and docs/adr/0008-several-nodes.md for how they 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from apex_rtm.channels import Pattern
@@ -26,11 +26,13 @@ from apex_rtm.engine.redis.start import check_layout, check_server
 from apex_rtm.engine.redis.wire import Lost
 from apex_rtm.engine.write import new_id
 from apex_rtm.errors import ConfigurationError, Unavailable
+from apex_rtm.log import get_logger
 from apex_rtm.message import Message, Position, Published
 from apex_rtm.protocol import complete, publication_head
 from apex_rtm.redis_url import Address, Target
 from apex_rtm.revocations import Revocation
 
+_log = get_logger(__name__)
 _TICK_S: Final = 0.25
 _LINGER_S: Final = 5.0  # a page that is loaded anew finds its channels still followed
 
@@ -83,7 +85,7 @@ class RedisEngine:
         try:
             await self._servers.locate()
             for reader in self._servers:
-                await check_server(reader.server.commands, durable=self._durable)
+                await check_server(reader.server.commands, durable=self._durable, is_sharded=self._is_sharded)
             await check_layout(self._servers.of(0).server.commands, self._layout)
             await self._nodes.start(listener)
         except (Lost, ConfigurationError) as error:
@@ -91,8 +93,8 @@ class RedisEngine:
             if isinstance(error, Lost):
                 raise ConfigurationError([f"engine: Redis cannot be used: {error}"]) from error
             raise
-        work = (self._clockwork(), self._servers.audit(), self._nodes.run(), self._attendances.run())
-        self._tasks = [asyncio.create_task(one) for one in work]
+        work = (self._clockwork, self._servers.audit, self._nodes.run, self._attendances.run)
+        self._tasks = [asyncio.create_task(_keep_up(one)) for one in work]
 
     async def stop(self) -> None:
         """Publish what was accepted, say goodbye, then disconnect."""
@@ -165,7 +167,10 @@ class RedisEngine:
             link = Position(reply[4].decode(), reply[5])
             body = complete(message.head, position)
             publication = Publication(message.channel, position, message.id, self._clock.now(), body, reply[3], link)
-            self._gate.take(self._layout.partition(message.channel), publication, own=True)
+            try:
+                self._gate.take(self._layout.partition(message.channel), publication, own=True)
+            except Exception:  # noqa: BLE001 - it is published, and its sender and those behind it wait for the answer
+                _log.exception("delivery.failed", channel=message.channel)
         return Published(message.id, position)
 
     # ── what arrives ──
@@ -342,3 +347,13 @@ class RedisEngine:
     def revocations(self) -> Sequence[Revocation]:
         """What was in force at the start."""
         return self._nodes.revocations
+
+
+async def _keep_up(work: Callable[[], Awaitable[None]]) -> None:
+    """Do work that never ends, again where it failed: a node that silently stopped to look would promise too much."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - as said
+            _log.exception("redis.work_failed")
+        await asyncio.sleep(_TICK_S)

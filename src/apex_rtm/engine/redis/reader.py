@@ -14,8 +14,10 @@ from apex_rtm.engine.redis.layout import Layout
 from apex_rtm.engine.redis.scripts import Scripts, read_state
 from apex_rtm.engine.redis.server import Server
 from apex_rtm.engine.redis.wire import Lost
+from apex_rtm.log import get_logger
 from apex_rtm.message import Position
 
+_log = get_logger(__name__)
 _CHANNELS_AT_ONCE: Final = 200
 _ENTRIES_AT_ONCE: Final = 200
 _AUDITED_AT_ONCE: Final = 1000
@@ -72,6 +74,10 @@ class Reader:
             except Lost:
                 self._wake.set()
                 await asyncio.sleep(_PAUSE_S)
+            except Exception:  # noqa: BLE001 - whatever one channel did, the others must still be read
+                _log.exception("redis.reading_failed")
+                self._wake.set()
+                await asyncio.sleep(_PAUSE_S)
 
     # ── channels ──
 
@@ -83,7 +89,7 @@ class Reader:
         try:
             await self._subscribe(found)
             await self._ask(found)
-        except BaseException:
+        except Lost:
             self._dirty = dict.fromkeys([*names, *self._dirty])
             raise
 

@@ -13,10 +13,11 @@ from apex_rtm.log import get_logger
 
 _log = get_logger(__name__)
 _OLDEST: Final = (6, 2)
+_OLDEST_CLUSTER: Final = 7
 _FORMAT: Final = 1
 
 
-async def check_server(commands: Commands, *, durable: bool) -> None:
+async def check_server(commands: Commands, *, durable: bool, is_sharded: bool) -> None:
     """Look at version and settings. Raises ConfigurationError, Lost."""
     server, memory, persistence = await commands.call([("INFO", s) for s in ("server", "memory", "persistence")])
     if isinstance(server, Exception):
@@ -24,6 +25,8 @@ async def check_server(commands: Commands, *, durable: bool) -> None:
     version = _field(server, "redis_version")
     if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
         raise ConfigurationError([f"engine: Redis {version} is too old; Redis 6.2, Valkey 7.2 or later is needed"])
+    if is_sharded and int(version.split(".")[0]) < _OLDEST_CLUSTER:
+        raise ConfigurationError([f"engine: a Cluster of Redis {version} has no sharded pub/sub; it needs Redis 7"])
     policy = _field(memory, "maxmemory_policy")
     if policy.startswith("allkeys"):
         _log.warning("redis.may_evict", policy=policy, advice="set maxmemory-policy to noeviction or volatile-ttl")
