@@ -14,8 +14,12 @@ from apex_rtm.engine.redis import engine as engine_module
 from apex_rtm.errors import ConfigurationError, Unavailable
 from apex_rtm.message import Position, Published
 from apex_rtm.protocol import complete, publication_head
+from apex_rtm.redis_url import Address, Target
+from apex_rtm.revocations import Revocation
+from tests.support.certificate import make_certificate
 from tests.support.core import make_message
 from tests.support.engines import follow, kept, publish
+from tests.support.redis import free_port
 from tests.support.shared_log import SharedLog
 
 pytestmark = pytest.mark.slow
@@ -381,3 +385,56 @@ async def test_a_fault_in_delivery_does_not_keep_senders_waiting(
     assert {entry["event"] for entry in logs} & {"delivery.failed", "announcement.failed"}
     await publish(one.engine, "a")
     await one.delivers(("a", 2))
+
+
+async def test_a_log_that_keeps_nothing_is_delivered_and_gaps_are_told(log: SharedLog) -> None:
+    one, two = await log.node(size=0), await log.node(size=0)
+    await follow(two.engine, "a")
+
+    await publish(one.engine, "a", "a")
+    await two.delivers(("a", 1), ("a", 2))
+    two.proxy.cut()
+    await publish(one.engine, "a")
+    two.proxy.mend()
+
+    await two.until(lambda: two.listener.lost == ["a"])
+    await publish(one.engine, "a")
+    await two.delivers(("a", 1), ("a", 2), ("a", 4))
+
+
+async def test_a_user_of_an_acl_needs_no_more_than_the_documentation_says(log: SharedLog) -> None:
+    rights = (
+        "+@stream", "+@hash", "+@string", "+@sortedset", "+@scripting", "+@pubsub", "+@connection", "+del", "+pexpire",
+        "+info", "+time",
+    )  # fmt: skip
+    log.redis.ask("ACL", "SETUSER", "apexrtm", "on", ">the-password", "~rtm:*", "&rtm:*", "-@all", *rights)
+    log.redis.ask("ACL", "SETUSER", "default", "off")
+    address = Address("127.0.0.1", log.redis.port)
+    one = await log.node(target=Target("single", (address,), user="apexrtm", password="the-password"))
+
+    for name in ("a", "*"):
+        await follow(one.engine, name)
+    await publish(one.engine, "a")
+    await one.engine.revoke(Revocation("SCOTT", None, None, 1.0))
+
+    assert one.places == [("a", 1)]
+    assert one.engine.trouble is None
+
+
+async def test_tls_is_spoken_and_a_strange_certificate_refused(tmp_path: Path) -> None:
+    pair, other = make_certificate(tmp_path, "localhost"), make_certificate(tmp_path / "other", "localhost")
+    port = free_port()
+    log = SharedLog(
+        tmp_path / "redis", tls_port=port, tls_cert_file=pair.cert, tls_key_file=pair.key, tls_ca_cert_file=pair.cert,
+        tls_auth_clients="no",
+    )  # fmt: skip
+    log.redis.start()
+    address = Address("localhost", port)
+
+    one = await log.node(target=Target("single", (address,), tls=True, ca=str(pair.cert)))
+    await follow(one.engine, "a")
+    await publish(one.engine, "a")
+    assert one.places == [("a", 1)]
+    with pytest.raises(ConfigurationError, match="certificate"):
+        await log.node(target=Target("single", (address,), tls=True, ca=str(other.cert)))
+    await log.close()
