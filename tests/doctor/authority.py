@@ -35,7 +35,7 @@ class Party:
 
 def make(
     name: str, issuer: Party | None = None, *, hosts: Sequence[str] = (), days: tuple[float, float] = (-10, 90),
-    key: ec.EllipticCurvePrivateKey | None = None,
+    key: ec.EllipticCurvePrivateKey | None = None, issuer_url: str = "http://ca.example/issuer.der",
 ) -> Party:  # fmt: skip
     """Make a party; without hosts it is an authority. `days` from now: first and last of its validity."""
     key = key or ec.generate_private_key(ec.SECP256R1())
@@ -58,7 +58,7 @@ def make(
     if hosts:
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(host) for host in hosts]), critical=False)
         access = x509.AccessDescription(
-            AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier("http://ca.example/issuer.der")
+            AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(issuer_url)
         )
         builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
     return Party(name, key, builder.sign(signer, hashes.SHA256()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -29,6 +30,13 @@ def test_the_cause_counts_and_not_its_wrapping() -> None:
 )
 def test_the_port_is_that_of_the_address(url: str | None, port: int) -> None:
     assert f"lower_port => {port}, upper_port => {port}," in lines("ORA-24247", url)
+
+
+@pytest.mark.parametrize("url", ["https://x$(id)/", "https://x;id/", "https://x`id`", "https://x');evil;--/"])
+@pytest.mark.parametrize("error", ["ORA-12541", "ORA-24247", "ORA-29024"])
+def test_a_name_out_of_the_database_is_no_command(error: str, url: str) -> None:
+    assert urlsplit(url).hostname not in lines(error, url)
+    assert "NAME" in lines(error, url)
 
 
 def test_an_unknown_error_leads_to_the_log() -> None:

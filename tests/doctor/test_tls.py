@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import socket
 import ssl
 import threading
@@ -79,6 +80,21 @@ def test_a_missing_intermediate_is_a_failure(bench: Bench) -> None:
     assert "ssl_certificate /etc/letsencrypt/live/localhost/fullchain.pem;" in told
     assert "curl -s http://ca.example/issuer.der | openssl x509 -inform der >> chain.pem" in told
     assert good("tls.name", patient), "one fault must not hide or cause another"
+
+
+@breaks("tls.chain")
+@pytest.mark.parametrize("url", ["http://ca.example/$(id)", "http://ca.example/;id", "http://ca.example/'|id;'"])
+def test_an_address_in_a_certificate_is_no_command(bench: Bench, url: str) -> None:
+    """Whoever answers chooses it, and the remedy is pasted into a shell."""
+    told = bad("tls.chain", bench.visit(make("rtm", bench.middle, hosts=HOSTS, issuer_url=url)))
+    (line,) = [line for line in told.splitlines() if line.startswith("curl")]
+    assert shlex.split(line)[:4] == ["curl", "-s", url, "|"]
+
+
+@breaks("tls.chain")
+def test_an_address_that_is_an_option_of_curl_is_left_out(bench: Bench) -> None:
+    told = bad("tls.chain", bench.visit(make("rtm", bench.middle, hosts=HOSTS, issuer_url="-o/etc/profile")))
+    assert "curl" not in told
 
 
 @breaks("tls.chain", "tls.expiry")

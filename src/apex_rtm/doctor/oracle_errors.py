@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _CODES: Final = re.compile(r"ORA-(\d{5})")
+_HOST: Final = re.compile(r"[\w.:-]+", re.ASCII)
 
 _ACE: Final = (
     "begin",
@@ -78,7 +79,9 @@ def remedies(error: str, *, schema: str, base_url: str | None) -> tuple[str, ...
     port = parts.port or (80 if parts.scheme == "http" else 443)
     known = [code for code in reversed(_CODES.findall(error)) if code in _REMEDIES]
     lines = _REMEDIES[known[0]] if known else _UNKNOWN
+    host = parts.hostname or ""
+    if not _HOST.fullmatch(host):  # what stands in the database could be a command where this is pasted
+        host = "NAME"
     return tuple(
-        line.replace("{host}", parts.hostname or "").replace("{port}", str(port)).replace("{schema}", schema.upper())
-        for line in lines
+        line.replace("{host}", host).replace("{port}", str(port)).replace("{schema}", schema.upper()) for line in lines
     )

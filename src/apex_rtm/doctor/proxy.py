@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from apex_rtm.doctor.check import Check, Outcome, failure, ok, skipped, warning
+from apex_rtm.doctor.foreign import word
 from apex_rtm.doctor.patient import USER, Patient
 from apex_rtm.doctor.request import Answer, NoAnswer, call, with_key
 from apex_rtm.doctor.wire import Cut, HandshakeRefused, Wire
@@ -66,7 +67,7 @@ def _explain(patient: Patient, refused: HandshakeRefused) -> Outcome:
     if 300 <= status < 400:
         return failure(
             f"{status}: sent on to {refused.location}, where no browser follows a WebSocket",
-            f"apex-rtm doctor --url {refused.location or 'wss://…'}    # use that address in the pages",
+            f"apex-rtm doctor --url {word(refused.location or 'wss://NAME')}    # use that address in the pages",
         )
     words, remedy = meanings.get(status, ("not an answer of this server", ("tail /var/log/nginx/error.log",)))
     return failure(f"{status} instead of 101: {words}", *remedy)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from apex_rtm.doctor.catalogue import GROUPS
 from apex_rtm.doctor.check import State
 from apex_rtm.doctor.examine import Finding
+from apex_rtm.doctor.foreign import visible
 
 EXIT_OK: Final = 0
 EXIT_WARNING: Final = 1
@@ -45,10 +46,10 @@ def _lines(finding: Finding, width: int, paint: Callable[[str, str], str]) -> It
     outcome = finding.outcome
     word = outcome.state.upper() if outcome.state is State.FAILURE else outcome.state.value
     took = f"  ({finding.took_s:.1f} s)" if finding.took_s >= _SLOW_S else ""
-    yield f"  {paint(f'{word:<8}', _COLOURS[outcome.state])} {finding.check.id:<{width}}  {outcome.saw}{took}"
+    yield f"  {paint(f'{word:<8}', _COLOURS[outcome.state])} {finding.check.id:<{width}}  {visible(outcome.saw)}{took}"
     if outcome.state in (State.FAILURE, State.WARNING):
         for line in outcome.remedy:
-            yield f"{_INDENT}{' ' * width}  | {line}"
+            yield f"{_INDENT}{' ' * width}  | {visible(line)}"
 
 
 def _summary(findings: Sequence[Finding]) -> str:
@@ -71,8 +72,8 @@ def as_json(findings: Sequence[Finding]) -> str:
             "id": finding.check.id,
             "title": finding.check.title,
             "state": finding.outcome.state.value,
-            "saw": finding.outcome.saw,
-            "remedy": list(finding.outcome.remedy),
+            "saw": visible(finding.outcome.saw),
+            "remedy": [visible(line) for line in finding.outcome.remedy],
             "seconds": round(finding.took_s, 3),
         }
         for finding in findings

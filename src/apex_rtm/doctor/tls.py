@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from apex_rtm.doctor.check import Check, Outcome, failure, ok, skipped, warning
+from apex_rtm.doctor.foreign import word
 from apex_rtm.doctor.handshake import Certificate, speaks
 from apex_rtm.doctor.patient import Patient
 from apex_rtm.settings import is_loopback
@@ -92,7 +93,9 @@ def _chain(patient: Patient) -> Outcome:
             f"the chain is refused: {words} (OpenSSL's number {number})",
             f"openssl s_client -connect {patient.host}:{patient.port} -servername {patient.host} -showcerts </dev/null",
         )
-    fetch = [f"curl -s {url} | openssl x509 -inform der >> chain.pem" for url in last.issuer_urls[:1]]
+    # Nobody vouches for this certificate yet: the address in it may be a command.
+    urls = [word(url) for url in last.issuer_urls if url.startswith(("http://", "https://"))]
+    fetch = [f"curl -s {url} | openssl x509 -inform der >> chain.pem" for url in urls[:1]]
     return failure(
         f"{len(found.presented)} certificate(s) presented, and the issuer of the last, {last.issuer}, is missing "
         f"({words}): browsers may have it in store, UTL_HTTP fails with ORA-29024",
