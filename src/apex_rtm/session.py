@@ -383,7 +383,7 @@ class Session:
         try:
             for channel in list(dict.fromkeys(channels or ["*"]))[: self._around.limits.max_channels]:
                 pattern = parse_pattern(channel)
-                self._around.hub.follow(pattern, None, _ignore)  # what it does not know of it does not wait for
+                self._around.hub.follow(pattern, None, lambda _: None)  # it knows of no waiting
                 self._subscriptions.go_live(self._add(pattern))
         except Refused as refused:
             self.send(error_frame(refused.code, refused.message))
@@ -396,7 +396,3 @@ class Session:
 
 def _wants_presence(command: Command, pattern: Pattern) -> bool:
     return command.presence and not pattern.is_prefix
-
-
-def _ignore(_trouble: Unavailable | None) -> None:
-    pass
