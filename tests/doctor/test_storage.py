@@ -123,6 +123,39 @@ def test_a_damaged_file_is_a_failure(used: Patient) -> None:
     assert "systemctl stop apex-rtm" in told
 
 
+def _quick_check(file: Path) -> str:
+    db = sqlite3.connect(file)
+    try:
+        return str(db.execute("pragma quick_check").fetchone()[0])
+    finally:
+        db.close()
+
+
+@breaks("data.integrity")
+def test_the_remedy_leaves_nothing_of_the_old_file_beside_the_new_one(used: Patient) -> None:
+    """After a crash there is a -wal: SQLite would write what stands in it over the file that was saved."""
+    directory = used.known.data_dir
+    file = directory / FILE_NAME
+    db = sqlite3.connect(file)
+    db.execute("pragma wal_autocheckpoint = 0")
+    db.execute("create table filler as select zeroblob(100000) as data")
+    db.commit()
+    left = {suffix: (directory / f"{FILE_NAME}{suffix}").read_bytes() for suffix in ("", "-wal")}
+    db.close()
+    for suffix, data in left.items():
+        (directory / f"{FILE_NAME}{suffix}").write_bytes(data if suffix else b"not a database" * 1000)
+
+    lines = run("data.integrity", used).remedy
+    assert lines[0].startswith("systemctl stop apex-rtm.socket apex-rtm")
+    for line in lines:
+        if not line.startswith("systemctl"):
+            subprocess.run(["sh", "-c", line], check=False, capture_output=True)
+
+    assert {FILE_NAME, f"{FILE_NAME}-wal"} <= {path.name for path in (directory / "broken").iterdir()}
+    assert not (directory / f"{FILE_NAME}-wal").exists()
+    assert not file.exists() or _quick_check(file) == "ok"
+
+
 @breaks("data.integrity")
 def test_a_file_that_is_no_database_is_a_failure(used: Patient) -> None:
     (used.known.data_dir / FILE_NAME).write_text("not a database" * 100)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from apex_rtm.doctor.check import Check, Outcome, failure, ok, skipped, warning
+from apex_rtm.doctor.foreign import word
 from apex_rtm.doctor.patient import Patient
 from apex_rtm.engine.sqlite import FILE_NAME
 
@@ -96,12 +97,19 @@ def _integrity(patient: Patient) -> Outcome:
         found = str(error)
     if found == "ok":
         return ok(f"{file} is in order, {_size(file.stat().st_size)}")
-    return failure(
-        f"{file} is damaged: {found}",
-        "systemctl stop apex-rtm",
-        f"sqlite3 {file} .recover | sqlite3 {file}.new && mv {file} {file}.broken && mv {file}.new {file}",
-        f"mv {file} {file}.broken    # or begin anew: clients are told that messages may be missing",
-        "systemctl start apex-rtm",
+    return failure(f"{file} is damaged: {found}", *_begin_anew(file))
+
+
+def _begin_anew(file: Path) -> tuple[str, ...]:
+    """Move the file away with all that SQLite keeps beside it, which would be applied to whatever takes its place."""
+    place, aside = word(str(file)), word(str(file.parent / "broken"))
+    old, saved = f"{aside}/{file.name}", f"{aside}/saved.sql"
+    return (
+        "systemctl stop apex-rtm.socket apex-rtm    # the socket too, or the next connection starts it again",
+        f"mkdir -p {aside} && mv {place}* {aside}/    # begins anew: clients are told that messages may be missing",
+        f"sqlite3 {old} .recover > {saved} && sqlite3 {place} < {saved} && chown --reference={word(str(file.parent))} "
+        f"{place} && chmod 600 {place}    # only to save what can be saved",
+        "systemctl start apex-rtm.socket apex-rtm",
     )
 
 
