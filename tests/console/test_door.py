@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,6 +128,18 @@ def test_a_login_that_is_too_large_or_no_json_is_refused(server: ServerProcess) 
         assert log_in(client, "x" * 10_000).status_code == 413
         assert client.post("/console/api/login", content=b"key=x").status_code == 400
         assert client.post("/console/api/login", json=["x"]).status_code == 400
+
+
+def test_of_a_login_that_is_too_large_no_more_is_read(server: ServerProcess) -> None:
+    """Who has no key yet could otherwise have the server hold megabytes for each try."""
+    address = server.url.removeprefix("http://").split(":")
+    head = (
+        "POST /console/api/login HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\nX-Forwarded-For: 192.0.2.81\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n1800\r\n"
+    )
+    with socket.create_connection((address[0], int(address[1])), timeout=10) as client:
+        client.sendall(head.encode() + b"x" * 0x1800)  # and the last chunk does not come
+        assert b" 413 " in client.recv(4096).split(b"\r\n")[0]
 
 
 async def test_logging_out_ends_the_cookie_and_the_connections(server: ServerProcess) -> None:

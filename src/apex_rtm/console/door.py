@@ -101,9 +101,7 @@ class Door:
         if not tries.take(self._clock.monotonic()):
             _log.warning("console.login_refused", ip=ip, cause="too many tries")
             raise Refused("rate_limited", "too many tries from this address, wait a minute")
-        body = await self._api.read_body(request)
-        if len(body) > _MAX_LOGIN_BYTES:
-            raise Refused("too_large", "a key is shorter than that")
+        body = await self._api.read_body(request, _MAX_LOGIN_BYTES)  # nobody has shown anything yet
         if not self._passes.is_key(decode_request(body, LoginRequest, max_depth=4).key):
             _log.warning("console.login_refused", ip=ip, cause="wrong key")
             raise Refused("unauthorized", "that is not the console's key")

@@ -161,12 +161,12 @@ class Api:
         limit = _limit(request)
         return _json(await ask_connections(self.hub, params.get("user"), params.get("channel"), limit))
 
-    async def read_body(self, request: Request) -> bytes:
+    async def read_body(self, request: Request, most_bytes: int | None = None) -> bytes:
         """Read a body within its limits of size and time. Raises Refused (too_large, timeout)."""
-        limit = self.max_body_bytes
+        limit, setting = (self.max_body_bytes, " (max_body_bytes)") if most_bytes is None else (most_bytes, "")
         declared = request.headers.get("content-length", "0")
         if declared.isdecimal() and len(declared) < 20 and int(declared) > limit:
-            raise Refused("too_large", f"the body has {declared} bytes, at most {limit} are allowed (max_body_bytes)")
+            raise Refused("too_large", f"the body has {declared} bytes, at most {limit} are allowed{setting}")
         parts: list[bytes] = []
         size = 0
         try:
@@ -174,7 +174,7 @@ class Api:
                 async for part in request.stream():
                     size += len(part)
                     if size > limit:
-                        raise Refused("too_large", f"the body has over {limit} bytes (max_body_bytes)")
+                        raise Refused("too_large", f"the body has over {limit} bytes{setting}")
                     parts.append(part)
         except TimeoutError as error:
             raise Refused("timeout", "the body did not arrive in time (body_timeout_s)") from error
