@@ -81,8 +81,11 @@ def test_http_is_sent_to_https_and_certificates_can_be_renewed(secured: tuple[Se
     (proxy.web_root / ".well-known" / "acme-challenge" / "token").write_text("the challenge")
     base = f"http://127.0.0.1:{proxy.http_port}"
     redirected = httpx.get(f"{base}/any?x=1", headers={"Host": NAME})
+    other = httpx.get(f"{base}/any", headers={"Host": "evil.example"})
     challenge = httpx.get(f"{base}/.well-known/acme-challenge/token", headers={"Host": NAME})
     assert (redirected.status_code, redirected.headers["location"]) == (301, f"https://{NAME}/any?x=1")
+    assert other.headers["location"] == f"https://{NAME}/any"
+    assert redirected.headers["server"] == "nginx"
     assert (challenge.status_code, challenge.text) == (200, "the challenge")
 
 
