@@ -101,7 +101,12 @@ def socket_command(output: Path | None, may_replace: bool, **site: Any) -> None:
     Example:
       apex-rtm deploy socket --output /etc/systemd/system/apex-rtm.socket
     """  # noqa: D301 - \b is click's mark for a paragraph that is not wrapped
-    _show(render.listening(_make(**site)), output, may_replace=may_replace)
+    made = _make(**site)
+    try:
+        text = render.listening(made)
+    except ConfigurationError as error:
+        stop_for_configuration(error)
+    _show(text, output, may_replace=may_replace)
 
 
 @deploy.command("config")
@@ -153,6 +158,8 @@ def all_command(root: Path, may_replace: bool, **site: Any) -> None:  # noqa: FB
     try:
         for placed in write_all(root, made, may_replace=may_replace):
             _tell(placed)
+    except ConfigurationError as error:
+        stop_for_configuration(error)
     except OSError as error:
         _stop_for_file(error)
     click.echo("next: systemctl daemon-reload && systemctl enable --now apex-rtm.socket apex-rtm", err=True)

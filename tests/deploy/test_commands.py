@@ -111,6 +111,18 @@ ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed: apt install systemd")
 
 
+@pytest.mark.parametrize("upstream", ["localhost:3000", "node1.internal:3000"])
+@pytest.mark.parametrize("command", ["socket", "all"])
+def test_a_socket_that_systemd_would_refuse_is_not_written(command: str, upstream: str, tmp_path: Path) -> None:
+    """ListenStream= takes addresses only; the service would not start for want of its socket."""
+    more = ["--root", str(tmp_path)] if command == "all" else []
+    said = run("deploy", command, "--domain", "rtm.example.com", "--upstream", upstream, *more)
+    assert said.exit_code == 2
+    assert "--upstream: the socket needs an address" in said.stderr
+    assert not list(tmp_path.iterdir())
+    assert run("deploy", "nginx", "--domain", "rtm.example.com", "--upstream", upstream).exit_code == 0
+
+
 @pytest.fixture(params=[[], ["--tls"]], ids=["nginx", "own tls"])
 def units(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The units, with a program that exists here in place of the installed one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -90,9 +91,23 @@ def service(site: Site) -> str:
 
 
 def listening(site: Site) -> str:
-    """/etc/systemd/system/apex-rtm.socket."""
+    """/etc/systemd/system/apex-rtm.socket. Raises ConfigurationError where the first upstream is no address.
+
+    systemd takes addresses only: with a name it would refuse the whole socket, and the service that needs it.
+    """
+    host = site.upstreams[0].rpartition(":")[0]
+    if not site.has_own_tls and not _is_address(host.strip("[]")):
+        raise ConfigurationError([f"--upstream: the socket needs an address like 127.0.0.1, not {host!r}"])
     flags = f" --tls --domain {site.domain}" if site.has_own_tls else ""
     return _fill("apex-rtm.socket", listen="443" if site.has_own_tls else site.upstreams[0], flags=flags)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def nginx_limits() -> str:

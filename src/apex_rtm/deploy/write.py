@@ -73,7 +73,7 @@ def write_config(path: Path, site: Site, *, may_replace: bool) -> Placed:
 
 
 def write_all(root: Path, site: Site, *, may_replace: bool) -> list[Placed]:
-    """Put every file of a deployment under `root`, / on the machine itself. Raises OSError."""
+    """Put every file of a deployment under `root`, / on the machine itself. Raises OSError, ConfigurationError."""
     units = root / "etc/systemd/system"
     files = {units / "apex-rtm.service": render.service(site), units / "apex-rtm.socket": render.listening(site)}
     if not site.has_own_tls:
