@@ -46,6 +46,14 @@ def test_without_a_key_no_key_fits(clock: FakeClock) -> None:
     assert not Passes(None, clock).is_key("")
 
 
+def test_workers_in_open_mode_take_the_passes_of_each_other(clock: FakeClock) -> None:
+    """They share a port: the page asks one of them for a pass and shows it to another."""
+    one, other = Passes(None, clock), Passes(None, clock)
+    assert other.identify(one.sign(one.for_socket(one.log_in()))).is_operator
+    keyed = Passes(KEY, clock)
+    assert refusal(keyed, one.sign(one.for_socket(one.log_in())), "socket") == "unauthorized"
+
+
 def test_a_login_holds_an_hour_from_its_last_use_and_a_day_at_most(passes: Passes, clock: FakeClock) -> None:
     login = passes.log_in()
     clock.advance(3599)
