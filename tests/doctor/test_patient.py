@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
 from apex_rtm.clock import SystemClock
@@ -76,3 +78,11 @@ def test_what_was_not_found_out_cannot_be_used() -> None:
     for look in (lambda: patient.known, lambda: patient.database):
         with pytest.raises(RuntimeError, match="must not run"):
             look()
+
+
+def test_what_is_not_this_machine_gets_no_key_unseen(make_patient: MakePatient) -> None:
+    """With --remote and no --url the configuration's own address is tried: nobody vouches for who answers there."""
+    settings = {"host": "10.1.2.3", "tls_cert": "c.pem", "tls_key": "k.pem"}
+    assert make_patient({"is_remote": True}, **settings).context().verify_mode is ssl.CERT_REQUIRED
+    assert make_patient({"url": "https://rtm.example.com"}).context().check_hostname
+    assert make_patient(**settings).context().verify_mode is ssl.CERT_NONE
