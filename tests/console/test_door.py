@@ -112,7 +112,7 @@ def test_an_ipv6_network_is_one_guesser(server: ServerProcess) -> None:
 @pytest.mark.parametrize(
     "headers",
     [{"Origin": "https://evil.example.com"}, {"Origin": "null"}, {"Origin": ""}, {"Sec-Fetch-Site": "cross-site"},
-     {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://["}],
+     {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://["}, {"X-Forwarded-Proto": "https"}],
 )  # fmt: skip
 def test_a_page_of_somebody_else_changes_nothing(server: ServerProcess, headers: dict[str, str]) -> None:
     with browser(server, ip="192.0.2.77") as client:

@@ -70,7 +70,7 @@ class Door:
 
         async def checked(request: Request) -> Response:
             if changes:
-                _check_same_origin(request)
+                self._check_same_origin(request)
             self.operator(request)
             return await handler(request)
 
@@ -82,6 +82,24 @@ class Door:
             now = self._clock.now()
             return Pass("login", "open", now, now)
         return self._passes.read(request.cookies.get(COOKIE, ""), "login")
+
+    def _check_same_origin(self, request: Request) -> None:
+        """Raise Refused (forbidden_origin) unless a page of this very host asks.
+
+        Over https a page of http is not one: whoever is on the way can write it.
+        """
+        said, host = request.headers.get("origin", ""), request.headers.get("host", "")
+        try:
+            origin = urlsplit(said)
+        except ValueError:
+            origin = urlsplit("")
+        is_same = host != "" and origin.netloc.lower() == host.lower()
+        is_safe = origin.scheme == "https" or not self._is_https(request)
+        if not (is_same and is_safe) or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            raise Refused(
+                "forbidden_origin",
+                "this is for the console's own page; a proxy in front must pass on Host as the browser sent it",
+            )
 
     # ── handlers ──
 
@@ -95,7 +113,7 @@ class Door:
 
     async def login(self, request: Request) -> Response:
         """POST /console/api/login `{"key": "…"}`."""
-        _check_same_origin(request)
+        self._check_same_origin(request)
         ip = self._ip(request)
         tries = self._tries_of(ip)
         if not tries.take(self._clock.monotonic()):
@@ -111,7 +129,7 @@ class Door:
 
     async def logout(self, request: Request) -> Response:
         """POST /console/api/logout: end the login and every connection made with it."""
-        _check_same_origin(request)
+        self._check_same_origin(request)
         login = self.operator(request)
         if not self._passes.needs_login:  # all share one, which would be refused from now on
             return _json({"ok": True})
@@ -125,7 +143,7 @@ class Door:
 
     async def grant(self, request: Request) -> Response:
         """POST /console/api/pass: a pass for the WebSocket; the login holds that much longer."""
-        _check_same_origin(request)
+        self._check_same_origin(request)
         login = self.operator(request)
         response = _json({"ok": True, "token": self._passes.sign(self._passes.for_socket(login))})
         return self._with_cookie(request, response, self._passes.prolong(login))
@@ -161,20 +179,6 @@ class Door:
         while len(self._tries) > _MAX_ADDRESSES:
             self._tries.popitem(last=False)
         return bucket
-
-
-def _check_same_origin(request: Request) -> None:
-    """Raise Refused (forbidden_origin) unless a page of this very host asks."""
-    origin, host = request.headers.get("origin", ""), request.headers.get("host", "")
-    try:
-        is_same = host != "" and urlsplit(origin).netloc.lower() == host.lower()
-    except ValueError:
-        is_same = False
-    if not is_same or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
-        raise Refused(
-            "forbidden_origin",
-            "this is for the console's own page; a proxy in front must pass on Host as the browser sent it",
-        )
 
 
 def _peer(request: Request) -> str:
