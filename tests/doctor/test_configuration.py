@@ -64,7 +64,8 @@ def test_every_problem_of_a_configuration_is_told(tmp_path: Path) -> None:
 def test_open_mode_on_a_server_is_a_failure(make_patient: MakePatient, about: dict[str, object]) -> None:
     told = bad("config.mode", make_patient(about, api_keys=None, jwt_secret=None))
     assert "open mode" in told
-    assert "openssl rand -hex 32" in told
+    assert "apex-rtm secret" in told
+    assert ">>" not in told, "behind [[namespaces]] a line would be a member of that table"
 
 
 def test_open_mode_of_a_developer_is_fine(make_patient: MakePatient) -> None:

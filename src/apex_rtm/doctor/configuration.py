@@ -32,6 +32,11 @@ _SECRET_NAMES: Final = {
     "api_keys", "jwt_secret", "console_key", "metrics_key",
     "redis_password", "oracle_password", "oracle_wallet_password",
 }  # fmt: skip
+# Not appended to the file by a command: behind [[namespaces]] they would be members of that table.
+SECURE: Final = (
+    'apex-rtm secret    # one for api_keys = ["…"], above every [[…]] in the TOML file of the server',
+    'apex-rtm secret    # another for jwt_secret = "…", in the line below; then: systemctl restart apex-rtm',
+)
 _WIDE_PREFIX: Final = {4: 8, 6: 32}  # a network wider than this is no proxy, it is a continent
 
 
@@ -66,8 +71,7 @@ def _mode(patient: Patient) -> Outcome:
         why = f"with the public address {patient.url}" if patient.is_public else "under systemd"
         return failure(
             f"open mode {why}: it answers loopback only, so nothing will come through",
-            'echo "api_keys = [\\"$(openssl rand -hex 32)\\"]" >> CONFIG    # the TOML file of the server',
-            'echo "jwt_secret = \\"$(openssl rand -hex 32)\\"" >> CONFIG',
+            *SECURE,
         )
     return ok("open: for one developer on this machine, nothing else gets in")
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from apex_rtm.doctor.check import Check, Outcome, failure, ok, skipped, warning
+from apex_rtm.doctor.configuration import SECURE
 from apex_rtm.doctor.foreign import word
 from apex_rtm.doctor.patient import USER, Patient
 from apex_rtm.doctor.request import Answer, NoAnswer, call, with_key
@@ -79,7 +80,7 @@ def _words(body: str) -> str:
 
 def _own(code: str) -> tuple[str, ...]:
     if code == "open_mode":
-        return ('echo "api_keys = [\\"$(openssl rand -hex 32)\\"]" >> CONFIG    # and jwt_secret likewise',)
+        return SECURE
     return ("journalctl -u apex-rtm -n 50",)
 
 
