@@ -17,13 +17,14 @@ end
 -- knows that nothing is missing.
 local function open(part, meta, stream, now, ttl, fresh, durable)
   local life = life_of(part, fresh, durable)
-  local m = redis.call('HMGET', meta, 'epoch', 'top', 'at', 'life', 'id', 'link_epoch', 'link_top')
+  local m = redis.call('HMGET', meta, 'epoch', 'top', 'at', 'life', 'id', 'link_epoch', 'link_top',
+                       'prolonged')
   local same_life = m[1] and m[4] == life
   if same_life and tonumber(m[3]) + ttl > now then
     return {epoch = m[1], top = tonumber(m[2]), at = tonumber(m[3]), id = m[5], link_epoch = m[6], link_top = m[7],
-            is_new = false}
+            prolonged = tonumber(m[8] or 0)}
   end
-  local it = {epoch = fresh, top = 0, at = now, id = '', link_epoch = '-', link_top = '0', is_new = true}
+  local it = {epoch = fresh, top = 0, at = now, id = '', link_epoch = '-', link_top = '0', prolonged = 0}
   if same_life then
     it.link_epoch, it.link_top = m[1], m[2]
   end
