@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from apex_rtm.engine.redis.wire import Command, Lost, Wire
+from apex_rtm.engine.redis.wire import ELSEWHERE, Command, Lost, Wire
 
 _MOST_AT_ONCE: Final = 1000
 
@@ -49,6 +49,8 @@ class Commands:
                     for asked in taken:
                         _settle(asked.done, lost)
                     continue
+                if any(isinstance(reply, ELSEWHERE) for reply in replies):
+                    self.drop()  # another connection has the scripts again, and goes to whoever may write now
                 at = 0
                 for asked in taken:
                     _settle(asked.done, replies[at : at + len(asked.commands)])

@@ -91,7 +91,6 @@ class Server:
                     raise
                 again = [s for s, reply in zip(taken, replies, strict=True) if not self._settle(s, reply)]
                 if again:
-                    self.commands.drop()
                     await self._try_again(again, "Redis is being rearranged")
         finally:
             self._sender = None
