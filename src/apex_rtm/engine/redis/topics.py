@@ -131,13 +131,15 @@ class Topics:
     async def _watch(self, wire: Wire) -> None:
         """Ask whether the other end is there: a server that was stopped, or cut off, says and closes nothing."""
         loop = asyncio.get_running_loop()
+        pinged_at = 0.0
         while True:
             await asyncio.sleep(_PING_S)
             silent_s = loop.time() - self._heard_at
-            if silent_s > self._timeout_s:
+            if silent_s > self._timeout_s and pinged_at > self._heard_at:  # who was not asked need not speak
                 wire.close()
                 return
             if silent_s >= _PING_S:
+                pinged_at = loop.time()
                 try:
                     async with asyncio.timeout(self._timeout_s):
                         await wire.send("PING")
