@@ -43,8 +43,8 @@ class State(NamedTuple):
 class Followed:
     """One channel. `position` is NOWHERE until it was read for the first time: then what arrives is kept in `early`."""
 
-    __slots__ = ("bottom", "channel", "early", "interest", "last_id", "late", "partition", "position", "target",
-                 "unused_since", "waiting")  # fmt: skip
+    __slots__ = ("bottom", "channel", "early", "interest", "last_id", "late", "partition", "position", "read_at",
+                 "target", "unused_since", "waiting")  # fmt: skip
 
     def __init__(self, channel: str, partition: int) -> None:
         self.channel = channel
@@ -54,6 +54,7 @@ class Followed:
         self.position = NOWHERE
         self.target = 0  # the offset that must be reached before the first reading is complete
         self.last_id = ""
+        self.read_at = 0.0  # in seconds of the loop: Redis forgets what nobody reads
         self.bottom = 1  # Redis had nothing older than this when it was asked
         self.waiting: list[Waiter] = []
         self.early: list[Publication] = []

@@ -17,10 +17,12 @@ end
 if it.epoch == ARGV[9] and (it.top < had_top or (had_top > 0 and id_there ~= ARGV[11] and ARGV[11] ~= '')) then
   redis.call('DEL', KEYS[3])
   redis.call('HSET', KEYS[2], 'epoch', ARGV[3], 'top', 0, 'at', now, 'id', '', 'link_epoch', '-', 'link_top', 0)
-  it = {epoch = ARGV[3], top = 0, at = now, id = '', link_epoch = '-', link_top = '0', is_new = true}
+  it = {epoch = ARGV[3], top = 0, at = now, id = '', link_epoch = '-', link_top = '0', prolonged = 0}
 end
--- Nobody forgets a channel's past while somebody follows it.
-redis.call('PEXPIRE', KEYS[2], ttl + slack)
+-- Nobody forgets a channel's past while somebody follows it: nodes read it again in time (`Scripts.renew_s`). One that
+-- was only asked for is kept for an hour, or whoever invents names could fill Redis with them for a day.
+local has_past = it.top > 0 or it.link_epoch ~= '-'
+redis.call('PEXPIRE', KEYS[2], slack + (has_past and ttl or math.min(ttl, 6 * slack)))
 
 local entries = {}
 if count > 0 and (ARGV[6] == '*' or ARGV[6] == it.epoch) then

@@ -88,10 +88,13 @@ class Reader:
         found = [self._follower.channels[name] for name in names if name in self._follower.channels]
         try:
             await self._subscribe(found)
-            await self._ask(found)
+            refusals = await self._ask(found)
         except Lost:
             self._dirty = dict.fromkeys([*names, *self._dirty])
             raise
+        if refusals:  # behind the others: a channel that cannot be read keeps nobody else waiting
+            self._dirty |= dict.fromkeys(refusals)
+            raise Lost(str(next(iter(refusals.values()))))
 
     async def _subscribe(self, found: Sequence[Followed]) -> None:
         groups: dict[int, list[str]] = {}
@@ -100,10 +103,17 @@ class Reader:
             if topic not in self.server.subscribed:
                 groups.setdefault(one.partition, []).append(topic)
         if groups:
-            await self.server.topics.subscribe(groups.values())
-            self.server.subscribed.update(topic for group in groups.values() for topic in group)
+            # Noted first: one that is let go while this waits is let go, whatever the answer says.
+            topics = [topic for group in groups.values() for topic in group]
+            self.server.subscribed.update(topics)
+            try:
+                await self.server.topics.subscribe(groups.values())
+            except Lost:
+                self.server.subscribed.difference_update(topics)
+                raise
 
-    async def _ask(self, found: Sequence[Followed]) -> None:
+    async def _ask(self, found: Sequence[Followed]) -> dict[str, Exception]:
+        """Return the channels that Redis refused to read. Raises Lost."""
         asked = [_since_of(one) for one in found]
         had = [one.position if one.is_ready else None for one in found]
         replies = await self.server.commands.call(
@@ -117,14 +127,20 @@ class Reader:
             keys = [self._layout.who_key(one.channel) for one in with_presence]
             for who in await self.server.commands.call([("HGETALL", key) for key in keys]):
                 self._on_attendance([] if isinstance(who, Exception) else who)
+        refusals: dict[str, Exception] = {}
         for one, since, reply in zip(found, asked, replies, strict=True):
-            state = _state(reply)
+            if isinstance(reply, Exception):
+                refusals[one.channel] = reply
+                continue
+            one.read_at = asyncio.get_running_loop().time()
+            state = read_state(reply)
             if one.is_ready:
                 self._follower.on_state(one, since, state)
             else:
                 self._gate.when(one.partition, state.seq, partial(self._first, one, since, state))
             if one.is_ready and one.waiting:
                 await self._read_older(one)
+        return refusals
 
     def _first(self, one: Followed, since: Position | None, state: State) -> None:
         if not one.is_ready and self._follower.channels.get(one.channel) is one:
@@ -191,9 +207,12 @@ class Reader:
         replies = await self.server.commands.call([*tops, *seqs] or [("PING",)])
         if self.server.topics.is_up:
             self.server.down = None
+        renewed_at = asyncio.get_running_loop().time() - self._scripts.renew_s
         for name, reply in zip(names, replies, strict=False):
             one = self._follower.channels.get(name)
-            if one is not None and one.is_ready and not _agrees(reply, before[name], one.position):
+            if one is None or not one.is_ready:
+                continue
+            if one.read_at < renewed_at or not _agrees(reply, before[name], one.position):
                 self.read(name)
         for partition, reply in zip(parts, replies[len(names) :], strict=False):
             self._gate.audit(partition, _number(reply))

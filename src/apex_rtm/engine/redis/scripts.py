@@ -60,6 +60,11 @@ class Scripts:
         self._node = new_epoch()
         self._epochs = count(secrets.randbelow(1 << 16))
 
+    @property
+    def renew_s(self) -> float:
+        """How long Redis keeps what is read at least, in seconds, with time to spare: half of it. See read.lua."""
+        return (_SLACK_MS + min(self._channel_ttl_ms, 6 * _SLACK_MS)) / 2000
+
     def _fresh_epoch(self) -> str:
         return f"{self._node}.{next(self._epochs):x}"
 
