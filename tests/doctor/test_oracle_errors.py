@@ -35,7 +35,7 @@ def test_the_port_is_that_of_the_address(url: str | None, port: int) -> None:
 @pytest.mark.parametrize("url", ["https://x$(id)/", "https://x;id/", "https://x`id`", "https://x');evil;--/"])
 @pytest.mark.parametrize("error", ["ORA-12541", "ORA-24247", "ORA-29024"])
 def test_a_name_out_of_the_database_is_no_command(error: str, url: str) -> None:
-    assert urlsplit(url).hostname not in lines(error, url)
+    assert (urlsplit(url).hostname or "x$") not in lines(error, url)
     assert "NAME" in lines(error, url)
 
 
