@@ -120,6 +120,7 @@ class RedisEngine:
         reader = Reader(
             server, self._layout, self._scripts, self.journal, self._follower, self._gate, self._on_partition,
             self._has_presence, lambda who: self._attendances.on_read(who, self._listener),
+            self._nodes.catch_up,
         )  # fmt: skip
         reader.has_wildcards = self._wildcards > 0
         reader.control_topics = self._nodes.topics
@@ -163,12 +164,15 @@ class RedisEngine:
         position = Position(reply[1].decode(), reply[2])
         if reply[0]:
             return Published(message.id, position, repeated=True)
-        if self._wildcards or message.channel in self._follower.channels:
+        partition = self._layout.partition(message.channel)
+        # While the node is behind, the reading that follows brings it, to those who still may have it.
+        is_wanted = self._wildcards or message.channel in self._follower.channels
+        if is_wanted and not self._servers.of(partition).is_behind:
             link = Position(reply[4].decode(), reply[5])
             body = complete(message.head, position)
             publication = Publication(message.channel, position, message.id, self._clock.now(), body, reply[3], link)
             try:
-                self._gate.take(self._layout.partition(message.channel), publication, own=True)
+                self._gate.take(partition, publication, own=True)
             except Exception:  # noqa: BLE001 - it is published, and its sender and those behind it wait for the answer
                 _log.exception("delivery.failed", channel=message.channel)
         return Published(message.id, position)
@@ -201,6 +205,7 @@ class RedisEngine:
         for found in self._follower.channels.values():
             if found.partition in reader.partitions:
                 reader.read(found.channel)
+        reader.is_behind = True
         reader.look()
         self._attendances.tell_again(reader)
 

@@ -108,7 +108,15 @@ class Nodes:
         for gone in self._others - there:
             self._on_gone(gone)
         self._others = there
-        if int(revocations) != self._known_revocations and self._listener is not None:
+        await self._learn(int(revocations))
+
+    async def catch_up(self) -> None:
+        """Learn which rights were taken away while this node heard nothing. Raises Lost."""
+        (revocations,) = await self._call([("HGET", self._layout.revoked_key, "#")])
+        await self._learn(int(revocations or 0))
+
+    async def _learn(self, revocations: int) -> None:
+        if revocations != self._known_revocations and self._listener is not None:
             for revocation in await self._read_revocations():
                 self._listener.on_revoked(revocation)
 

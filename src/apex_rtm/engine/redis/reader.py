@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -30,10 +30,12 @@ class Reader:
     def __init__(
         self, server: Server, layout: Layout, scripts: Scripts, journal: Journal, follower: Follower, gate: Gate,
         on_partition: Callable[[], None], has_presence: Callable[[str], bool], on_attendance: Callable[[Any], None],
+        catch_up: Callable[[], Awaitable[None]],
     ) -> None:  # fmt: skip
         self.server = server
         self.partitions: set[int] = set()
         self.has_wildcards = False
+        self.is_behind = True  # rights may have been taken away that this node knows nothing of
         self._layout = layout
         self._scripts = scripts
         self._journal = journal
@@ -42,6 +44,7 @@ class Reader:
         self._on_partition = on_partition
         self._has_presence = has_presence
         self._on_attendance = on_attendance
+        self._catch_up = catch_up
         self.control_topics: Sequence[str] = ()
         self._dirty: dict[str, None] = {}
         self._wake = asyncio.Event()
@@ -68,6 +71,9 @@ class Reader:
             self._wake.clear()
             try:
                 await self._listen_to_nodes()
+                if self.is_behind and self.server.topics.is_up:
+                    await self._catch_up()  # first, or what is read goes to people who lost the right to it meanwhile
+                    self.is_behind = False
                 while self.server.topics.is_up and (self._dirty or self._closed_partitions()):
                     await self._listen_to_partitions()
                     await self._read_some()

@@ -115,6 +115,7 @@ class Servers:
         """One cannot be heard any more."""
         if self._is_stopping or server.address not in self._readers:
             return
+        self._readers[server.address].is_behind = True
         _log.warning("redis.lost", server=str(server.address), reason=server.trouble)
         self._looking = asyncio.create_task(self.sort_out())
 
