@@ -227,5 +227,5 @@ def test_redis_needs_its_client_library(monkeypatch: pytest.MonkeyPatch) -> None
     assert compose(make_settings(engine=url)).engine.is_shared
 
     monkeypatch.setattr("apex_rtm.engine.make.find_spec", lambda _: None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'apex-rtm\[redis\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'redis\[hiredis\]>=8'"):
         compose(make_settings(engine=url))

@@ -40,7 +40,7 @@ def test_every_file_of_the_client_is_served_as_it_is(server: ServerProcess) -> N
 
 
 def test_the_button_takes_the_real_way_through_the_bridge(server: ServerProcess) -> None:
-    form = {"p_request": "PLUGIN=BROADCAST_HELLO", "x01": "Hello ü"}
+    form = {"p_request": "PLUGIN=BROADCAST_HELLO", "p_instance": "2", "x01": "Hello ü"}
 
     with server.client() as http:
         answer = http.post("/demo/ajax", data=form).json()
@@ -48,8 +48,24 @@ def test_the_button_takes_the_real_way_through_the_bridge(server: ServerProcess)
 
     assert answer["ok"] is True
     assert publication["payload"] == {"itemName": "P10_MESSAGE", "value": "Hello ü"}
-    assert publication["meta"] == {"user": "DEMO", "appId": 100, "pageId": 10}
+    assert publication["meta"] == {"user": "KING", "appId": 100, "pageId": 10}
     assert (publication["eventName"], publication["id"]) == ("ping", answer["id"])
+
+
+def test_a_session_that_nobody_has_speaks_for_nobody(server: ServerProcess) -> None:
+    form = {"p_request": "PLUGIN=BROADCAST_HELLO", "p_instance": "3", "p_user": "SCOTT", "x01": "Hello"}
+
+    with server.client() as http:
+        assert http.post("/demo/ajax", data=form).json()["ok"] is True
+        (publication,) = http.get("/api/channels/test/history?limit=1").json()["publications"]
+
+    assert publication["meta"]["user"] == "nobody"
+
+
+def test_the_console_that_the_page_links_to_is_there_without_a_login(server: ServerProcess) -> None:
+    with server.client() as http:
+        assert 'href="/console"' in http.get("/demo").text
+        assert http.get("/console").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -78,7 +94,9 @@ def test_without_jquery_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
     for finder in (missing, lambda _name: None):
         monkeypatch.setattr(demo, "find_spec", finder)
-        with pytest.raises(ConfigurationError, match=r"demo: jQuery is not installed: pip install 'apex-rtm\[demo\]'"):
+        with pytest.raises(
+            ConfigurationError, match=r"demo: jQuery is not installed: .* pip install 'XStatic-jQuery>=3.7'"
+        ):
             demo_routes()
 
 

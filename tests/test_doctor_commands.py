@@ -164,7 +164,7 @@ def test_without_the_driver_it_says_what_to_install(config: Path, monkeypatch: p
     monkeypatch.setattr("apex_rtm.relay.make.find_spec", lambda _name: None)
     result = run("--config", str(config), *LOGIN, "--only", "db.login", APEX_RTM_ORACLE_PASSWORD="tiger")
     assert result.exit_code == 2
-    assert "pip install 'apex-rtm[oracle]'" in result.output
+    assert "pip install 'oracledb>=3.1'" in result.output
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     node = Node(core.hub, core.quota, Intake(1, 1, 1, 1.0), "memory", "open", 1, 25.0, None, core.clock.monotonic)
     (route,) = metrics_routes(node, core.authorizer, None)
     request = Request({"type": "http", "method": "GET", "path": "/metrics", "headers": []})
-    with pytest.raises(Refused, match=r"pip install 'apex-rtm\[metrics\]'"):
+    with pytest.raises(Refused, match=r"python -m pip install 'prometheus-client>=0.22'"):
         asyncio.run(route.endpoint(request))  # type: ignore[attr-defined]
 
 

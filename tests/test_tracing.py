@@ -164,7 +164,7 @@ def test_it_is_off_unless_it_is_wanted() -> None:
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "_is_installed", lambda _name: False)
 
-    with pytest.raises(ConfigurationError, match=r"tracing: .* pip install 'apex-rtm\[otel\]'"):
+    with pytest.raises(ConfigurationError, match=r"tracing: .* pip install 'opentelemetry-api>=1.30'"):
         make_tracing(is_wanted=True)
 
 

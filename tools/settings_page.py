@@ -34,7 +34,7 @@ ORACLE = """
 ## Oracle
 
 For `apex-rtm serve` with a relay inside, for `apex-rtm relay` and for `apex-rtm db`; [relay.md](relay.md) says when to
-use which. Needs `pip install 'apex-rtm[oracle]'`.
+use which. Needs `/opt/apex-rtm/current/bin/python -m pip install 'oracledb>=3.1'`.
 
 """
 TAIL = """

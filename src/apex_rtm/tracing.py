@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from apex_rtm.errors import ConfigurationError, RtmError
+from apex_rtm.extras import install_line
 from apex_rtm.message import Message
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def make_tracing(*, is_wanted: bool) -> Tracing | None:
     if not is_wanted:
         return None
     if not _is_installed("opentelemetry.sdk") or not _is_installed("opentelemetry.exporter.otlp.proto.http"):
-        raise ConfigurationError(["tracing: OpenTelemetry is not installed: pip install 'apex-rtm[otel]'"])
+        raise ConfigurationError([f"tracing: OpenTelemetry is not installed: {install_line('otel')}"])
     from opentelemetry import trace  # noqa: PLC0415 - an extra
 
     provider: Any = trace.get_tracer_provider()

@@ -190,4 +190,4 @@ def test_the_driver_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for command in (["db", "check"], ["relay"]):
         result = run(*command, *LOGIN)
         assert result.exit_code == 2
-        assert "pip install 'apex-rtm[oracle]'" in result.output
+        assert "pip install 'oracledb>=3.1'" in result.output

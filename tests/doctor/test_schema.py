@@ -45,7 +45,10 @@ def test_a_schema_in_order_is_good(patient: Patient, database: FakeDatabase) -> 
         (NoLogin("rtm at db/orcl: ORA-12541: TNS:no listener"), "route, firewall"),
         (NoLogin("rtm at db/orcl: DPY-6005: cannot connect to database"), "tnsping db/orcl"),
         (DatabaseError("ORA-01045: user RTM lacks CREATE SESSION"), "grant create session to RTM;"),
-        (ConfigurationError(["python-oracledb is not installed: pip install 'apex-rtm[oracle]'"]), "pip install"),
+        (
+            ConfigurationError(["python-oracledb is not installed: pip install 'oracledb'"]),
+            "-m pip install 'oracledb>=3.1'",
+        ),
         (ConfigurationError(["oracle_password_file: cannot be read"]), "docs/settings.md"),
     ],
 )

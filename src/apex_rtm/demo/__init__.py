@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from apex_rtm.errors import ConfigurationError
+from apex_rtm.extras import install_line
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _STATIC: Final = _PACKAGE / "demo" / "static"
@@ -30,6 +31,9 @@ _HEADERS: Final = {
 # What a developer types into the Broadcast plug-in's attributes on page 10. They stay on the server: the browser
 # sends the item's value and nothing else.
 _BROADCASTS: Final = {"BROADCAST_HELLO": {"channel": "test", "eventName": "ping", "itemName": "P10_MESSAGE"}}
+
+# Who is logged in, by session, as APEX knows it: what a browser says of its own name is not believed.
+_USERS: Final = {"1": "SCOTT", "2": "KING"}
 
 
 def demo_routes() -> list[BaseRoute]:
@@ -52,7 +56,7 @@ def _find_jquery() -> Path:
     except ModuleNotFoundError:
         spec = None
     if spec is None or spec.origin is None:
-        raise ConfigurationError(["demo: jQuery is not installed: pip install 'apex-rtm[demo]'"])
+        raise ConfigurationError([f"demo: jQuery is not installed: {install_line('demo')}"])
     return Path(spec.origin).parent / "data" / "jquery.min.js"
 
 
@@ -82,7 +86,7 @@ async def _ajax(request: Request) -> Response:
         "channel": attributes["channel"],
         "eventName": attributes["eventName"],
         "payload": {"itemName": attributes["itemName"], "value": form.get("x01", "")},
-        "meta": {"user": "DEMO", "appId": 100, "pageId": 10},
+        "meta": {"user": _USERS.get(form.get("p_instance", ""), "nobody"), "appId": 100, "pageId": 10},
     }
     host, port = request.scope["server"]
     return JSONResponse(await asyncio.to_thread(_broadcast, host, port, message))

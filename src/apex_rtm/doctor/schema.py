@@ -24,6 +24,7 @@ from apex_rtm.doctor.statements import (
     WHO,
 )
 from apex_rtm.errors import ConfigurationError
+from apex_rtm.extras import install_line
 
 _LEAST_RELEASE: Final = 19
 _MLE_RELEASE: Final = 23
@@ -44,7 +45,7 @@ def _login(patient: Patient) -> Outcome:
     try:
         patient.session = patient.connect()
     except ConfigurationError as error:
-        mends = ["pip install 'apex-rtm[oracle]'"] if "pip install" in str(error) else ["docs/settings.md, Oracle"]
+        mends = [install_line("oracle")] if "pip install" in str(error) else ["docs/settings.md, Oracle"]
         return failure(" · ".join(error.problems), *mends)
     except (NoLogin, DatabaseError) as error:
         known = re.search(r"ORA-\d{5}", str(error)) is not None

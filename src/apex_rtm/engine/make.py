@@ -12,6 +12,7 @@ from apex_rtm.engine.journal import Journal, Retention
 from apex_rtm.engine.memory import MemoryEngine
 from apex_rtm.engine.sqlite import SqliteEngine
 from apex_rtm.errors import ConfigurationError
+from apex_rtm.extras import install_line
 from apex_rtm.redis_url import is_redis, parse_target
 from apex_rtm.settings import Namespace, Settings
 
@@ -46,9 +47,7 @@ def make_engine(settings: Settings, clock: Clock) -> Engine:
 
 def _make_redis(settings: Settings, journal: Journal, retention: Callable[[str], Retention], clock: Clock) -> Engine:
     if find_spec("redis") is None:
-        raise ConfigurationError(
-            ["engine: the client library of Redis is not installed: pip install 'apex-rtm[redis]'"]
-        )
+        raise ConfigurationError([f"engine: the client library of Redis is not installed: {install_line('redis')}"])
     from apex_rtm.engine.redis.engine import RedisEngine  # noqa: PLC0415 - needs the library, which is an extra
     from apex_rtm.engine.redis.layout import Layout  # noqa: PLC0415
 

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from apex_rtm.authorize import Authorizer
 from apex_rtm.edge.http import key_of
 from apex_rtm.errors import Refused
+from apex_rtm.extras import install_line
 from apex_rtm.metrics.node import Node
 from apex_rtm.metrics.process import count_files
 
@@ -53,7 +54,8 @@ def _answer(node: Node) -> Callable[[Request, int | None], Response]:
 
 
 def _explain(_request: Request, _open_files: int | None) -> Response:
-    raise Refused("not_found", "prometheus-client is not installed: pip install 'apex-rtm[metrics]'")
+    # To whoever asks over the network: the library by name, but not where this server's files are.
+    raise Refused("not_found", f"prometheus-client is not installed: {install_line('metrics', 'python')}")
 
 
 def _digest(key: str) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final
 from apex_rtm.clock import Clock, SystemClock
 from apex_rtm.database.login import make_login
 from apex_rtm.errors import ConfigurationError
+from apex_rtm.extras import install_line
 from apex_rtm.log import get_logger
 from apex_rtm.oracle_settings import OracleSettings
 from apex_rtm.publish import Publisher
@@ -41,7 +42,7 @@ def make_store(settings: OracleSettings, clock: Clock) -> OutboxStore:
 def require_driver() -> None:
     """Raise ConfigurationError where python-oracledb is not installed."""
     if find_spec("oracledb") is None:
-        raise ConfigurationError(["oracle_dsn: python-oracledb is not installed: pip install 'apex-rtm[oracle]'"])
+        raise ConfigurationError([f"oracle_dsn: python-oracledb is not installed: {install_line('oracle')}"])
 
 
 def make_relay(settings: OracleSettings, store: OutboxStore, door: Door, clock: Clock, counts: Counts) -> Relay:
