@@ -44,8 +44,8 @@ client: node ## the browser client: types, style, tests
 	@node_modules/.bin/eslint -c client-js/eslint.config.mjs client-js src/apex_rtm/demo src/apex_rtm/console
 	@node --test client-js/test/*.test.mjs
 
-test: system dev client check ## everything: real nginx, Chromium, Node, PostgreSQL: under ten minutes
-	@$(BIN)/pytest -q -m slow
+test: system dev client check ## everything: real nginx, Chromium, Node, PostgreSQL, Redis: about ten minutes on two cores
+	@$(BIN)/pytest -q -m slow -n 2 --dist loadfile
 
 docs: dev .work ## the documentation as a site in .work/docs/site
 	@$(BIN)/python -m tools.docs_site
