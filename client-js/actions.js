@@ -28,7 +28,8 @@
    * @param {string | undefined} itemName set by the developer; else the message names it
    */
   function setItem({ payload, channel }, itemName) {
-    const isObject = payload !== null && typeof payload === 'object';
+    if (payload === null) return; // nothing was sent: what the user has typed stays
+    const isObject = typeof payload === 'object';
     const name = itemName || (isObject && payload.itemName);
     const value = isObject ? payload.value : payload;
     if (typeof name !== 'string' || value === undefined || !root.apex.item.isItem(name)) return;
@@ -49,7 +50,8 @@
     refreshing.set(staticId, state);
     if (state.isDue) return;
     state.isDue = true;
-    const earliest = Math.max(0, state.at + refreshIntervalMs - Date.now());
+    // The clock may have been put back.
+    const earliest = Math.max(0, Math.min(refreshIntervalMs, state.at + refreshIntervalMs - Date.now()));
     root.setTimeout(() => whenSeen(settings.waitWhileHidden === true, () => {
       state.isDue = false;
       state.at = Date.now();
@@ -67,7 +69,7 @@
     if (root.document.visibilityState === 'hidden') return;
     const waiting = Array.from(hidden);
     hidden.clear();
-    for (const action of waiting) action();
+    rtm._parts.tell(waiting, undefined); // one that fails keeps no other from being refreshed
   });
 
   /**

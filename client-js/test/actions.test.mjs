@@ -71,3 +71,39 @@ test('a notification is filled from the publication and from nothing else', () =
   notify({}, undefined);
   assert.deepEqual(apex.shown, ['Order \u2039b>17\u2039/b> by KING on test .', '[][][][1]', 'plain']);
 });
+
+test('a clock that is put back does not hold a refresh for as long', () => {
+  const settings = { actions: ['refresh'], regions: ['EMP'], refreshIntervalMs: 1000, refreshSpreadMs: 0 };
+  act({}, settings);
+  page.clock.advance(0);
+  const { now } = Date;
+  Date.now = () => now() - 3600000;
+  try {
+    act({}, settings);
+    page.clock.advance(1000);
+  } finally {
+    Date.now = now;
+  }
+  assert.deepEqual(apex.refreshed, ['EMP', 'EMP']);
+});
+
+test('a region that fails when a tab is looked at again keeps no other from its refresh', () => {
+  const { region } = apex;
+  const fail = () => {
+    throw new Error('this region cannot');
+  };
+  apex.region = Object.assign((id) => (id === 'DEPT' ? { refresh: fail } : region(id)), region);
+  page.show(false);
+  act({}, { actions: ['refresh'], regions: ['DEPT', 'EMP'], refreshSpreadMs: 0, waitWhileHidden: true });
+  page.clock.advance(60000);
+  page.show(true);
+  assert.deepEqual(apex.refreshed, ['EMP']);
+  assert.equal(page.errors.length, 1);
+});
+
+test('a message without payload leaves what stands in the item', () => {
+  act('typed', { actions: ['item'], itemName: 'P10_MESSAGE' });
+  act(null, { actions: ['item', 'refresh'], itemName: 'P10_MESSAGE', regions: ['EMP'], refreshSpreadMs: 0 });
+  page.clock.advance(0);
+  assert.deepEqual([apex.items.get('P10_MESSAGE'), apex.refreshed], ['typed', ['EMP']]);
+});
