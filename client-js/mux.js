@@ -85,7 +85,7 @@
     /** The first page's tokens alone: of a refusal it must be clear whom it means. */
     _introduce() {
       const first = this._early.find(([id, { type }]) => type === 'connect' && this._pages.has(id));
-      if (!first) return this.close();
+      if (!first) return this._drop(); // whoever else has come speaks in a moment, and finds no socket
       this._early.splice(this._early.indexOf(first), 1);
       const [id, command] = first;
       this._told = JSON.stringify(this._page(id).tokens);
@@ -113,10 +113,8 @@
       this._blamed = '';
       this._pages.clear();
       this._drop();
-      for (const { id } of all) {
-        if (!guilty.length || guilty.some((one) => one.id === id)) this._port.end(id, code, reason);
-        else this._port.end(id, 0, 'moved');
-      }
+      const isMeant = (/** @type {RtmMuxPage} */ page) => !guilty.length || guilty.includes(page);
+      for (const page of all) this._port.end(page.id, isMeant(page) ? code : 0, isMeant(page) ? reason : 'moved');
     }
 
     /** @param {Omit<RtmMuxQuestion, 'at'>} question @param {any} command */
@@ -177,10 +175,14 @@
       return this._hello.user === null || this._grantsOf(page).some(holds);
     }
 
-    /** @param {RtmMuxPage} page @param {any} command */
+    /** The server ends what no page may have, this what others may. @param {RtmMuxPage} page @param {any} command */
     _welcome(page, command) {
       const type = command.type === 'connect' ? 'connected' : 'refreshed';
       this._answer(page, command, { ...this._hello, type, channels: this._grantsOf(page) });
+      for (const channel of Array.from(page.names.keys()).filter((name) => !this._mayHave(page, name))) {
+        this._unsubscribe(page, channel);
+        this._answer(page, {}, { type: 'unsubscribed', channel, code: 'forbidden' });
+      }
     }
 
     /** @param {RtmMuxPage} page @param {any} command @param {any} frame */
@@ -214,7 +216,7 @@
     _subscribe(page, command) {
       const { channel: name, since, presence } = command;
       const refuse = (/** @type {string} */ code) =>
-        this._answer(page, command, { type: 'error', code, message: 'said in this browser' });
+        this._answer(page, command, { type: 'error', code, message: 'not granted' });
       if (page.names.has(name)) return refuse('already_subscribed');
       if (!this._mayHave(page, name)) return refuse('forbidden');
       const others = Array.from(this._subs.values()).filter((one) => overlap(one.name, name));
@@ -273,9 +275,9 @@
     _settle(sub) {
       sub.isBusy = false;
       sub.asker = '';
-      const { waiting } = sub;
-      sub.waiting = [];
-      for (const [id, command] of waiting) if (this._pages.has(id)) this._subscribe(this._page(id), command);
+      for (const [id, command] of sub.waiting.splice(0)) {
+        if (this._pages.has(id)) this._subscribe(this._page(id), command);
+      }
       for (const page of Array.from(this._pages.values())) {
         if (!this._isSettling(page)) for (const ping of page.pings.splice(0)) this._obey(page, ping);
       }
@@ -352,10 +354,8 @@
       sub.from = this._replay.count;
       sub.members.add(page.id);
       page.names.set(sub.name, sub.isPrefix ? null : sub.begin);
-      if (presence) {
-        page.presence.add(sub.name);
-        sub.presence = presence;
-      }
+      if (presence) page.presence.add(sub.name);
+      sub.presence = presence;
       if (!command.since) this._settle(sub);
     }
 

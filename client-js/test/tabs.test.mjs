@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
+import { WebSocket } from 'ws';
 import { Browser } from '../fakes/browser.mjs';
 import { until } from '../fakes/page.mjs';
 import { FakeServer, tokenOf } from '../fakes/server.mjs';
@@ -358,6 +359,48 @@ test('only the page whose token ends is asked for another', async () => {
   server.say({ type: 'expiring', expiresAt: 3000000000 });
   assert.equal((await server.heard('refresh', 2)).tokens.length, 2);
   assert.deepEqual(asked, ['a']);
+});
+
+test('a page that is not granted a channel any more loses it, though another page has the right', async () => {
+  server.user = 'SCOTT';
+  const token = (channels, exp) => {
+    const claims = JSON.stringify({ sub: 'SCOTT', sid: '1', channels, exp });
+    return `head.${Buffer.from(claims).toString('base64url')}.signature`;
+  };
+  const moved = open(['a'], { token: token(['a'], 3000000000), getToken: () => token(['b'], 4000000000) });
+  await live(moved);
+  const other = open(['a'], { token: token(['a', 'c'], 4000000000) });
+  await live(other);
+  server.say({ type: 'expiring', expiresAt: 3000000000 });
+  await until(() => moved.connection.grants.includes('b'));
+  server.publish('a', 1);
+  await until(() => other.heard.length === 1);
+  await until(() => moved.refusals.length === 1);
+  assert.deepEqual([moved.heard, moved.refusals, other.refusals], [[], ['forbidden'], []]);
+});
+
+test('a page that leaves while the socket is dialled takes nobody with it who has just come', async () => {
+  const sent = [];
+  const ended = [];
+  const { window, rtm } = browser.page();
+  let dialled;
+  window.WebSocket = class extends WebSocket {
+    constructor(...address) {
+      super(...address);
+      dialled = this;
+    }
+  };
+  const port = { deliver: (to, text) => sent.push([to, JSON.parse(text).type]), end: (...end) => ended.push(end) };
+  const mux = new rtm._parts.Mux(server.url, port);
+  mux.join('first');
+  mux.say('first', '{"type":"connect","id":1}');
+  mux.join('second');
+  mux.leave('first');
+  await new Promise((resolve) => dialled.addEventListener('open', resolve));
+  mux.say('second', '{"type":"connect","id":1}');
+  await until(() => sent.length === 1);
+  assert.deepEqual([sent, ended], [[[['second'], 'connected']], []]);
+  mux.close();
 });
 
 test('all pages are told that the user was revoked', async () => {
