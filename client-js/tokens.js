@@ -59,7 +59,7 @@
 
     /** @param {RtmOptions} options */
     _key({ token, getToken }) {
-      return { token, getToken, isEnded: !token, ...claimsOf(token) };
+      return { token, getToken, isEnded: !token, ...claimsOf(token), spare: /** @type {any[]} */ ([]) };
     }
 
     /** Whether one must be fetched before the server can be asked. Without any that can be, this is open mode. */
@@ -83,13 +83,15 @@
       const wider = this._keys.find(({ token, grants }) => token === key.token || covers(grants, key.grants));
       if (!key.token || (wider && !wider.isEnded)) {
         const heir = wider || this._keys[0];
-        if (heir) heir.getToken = heir.getToken || key.getToken;
+        if (heir && heir.getToken && key.token !== heir.token) heir.spare.push(key);
+        else if (heir) heir.getToken = heir.getToken || key.getToken;
         return false;
       }
       const narrower = this._keys.filter(({ grants }) => covers(key.grants, grants));
       const others = this._keys.filter((one) => !narrower.includes(one));
       if (!fit(others.concat(key).map(({ token }) => token || ''))) return null;
       key.getToken = key.getToken || narrower.map(({ getToken }) => getToken).find(Boolean);
+      key.spare = narrower.flatMap((one) => [one, ...one.spare.splice(0)]);
       this._keys = others.concat(key);
       return true;
     }
@@ -110,6 +112,18 @@
     }
 
     /**
+     * The Listeners that a wider one stood for have rights of their own, which do not end with its.
+     * @param {any} key @param {string[]} grants what it still stands for
+     */
+    _release(key, grants) {
+      for (const one of key.spare.splice(0)) {
+        if (covers(grants, one.grants)) key.spare.push(one);
+        else if (fit(this._keys.concat(one).map(({ token }) => token || ''))) this._keys.push(one);
+        one.isEnded = true;
+      }
+    }
+
+    /**
      * Fetches new tokens for those that have ended and those that end by `time`, each through its own listener.
      * Rejects when none came. One that did not come leaves the others at work: a Listener whose authorization has ended
      * must not silence the page. Resolves with whether it was any.
@@ -126,9 +140,11 @@
           const token = await /** @type {() => any} */ (key.getToken)();
           if (!token) throw new TypeError('getToken gave none');
           Object.assign(key, { token, isEnded: false }, claimsOf(token));
+          this._release(key, key.grants);
           return true;
         } catch (error) {
           failure = error;
+          this._release(key, []);
           return false;
         }
       }));

@@ -118,7 +118,7 @@ test('the next token comes from whoever brought the wider one, or from anybody w
   const narrow = tokenOf('SCOTT', ['app:1']);
   const wide = tokenOf('SCOTT', ['app:*']);
   const asked = [];
-  const from = (name) => () => asked.push(name) && Promise.reject(new Error('none'));
+  const from = (name, token = narrow) => () => asked.push(name) && token;
   const renew = async (count) => {
     server.say({ type: 'expiring', expiresAt: 1 });
     await until(() => asked.length === count);
@@ -130,7 +130,7 @@ test('the next token comes from whoever brought the wider one, or from anybody w
   await renew(2);
   page.connect({ url: server.url, token: wide });
   await renew(3);
-  page.connect({ url: server.url, token: tokenOf('SCOTT', ['*']), getToken: from('wider') });
+  page.connect({ url: server.url, token: tokenOf('SCOTT', ['*']), getToken: from('wider', tokenOf('SCOTT', ['*'])) });
   await renew(4);
   page.connect({ url: server.url, token: narrow, getToken: from('narrower') });
   await renew(5);

@@ -125,3 +125,24 @@ test('nobody who watches the frames sees a token', async () => {
   assert.deepEqual(JSON.parse(seen[0]).tokens, ['…', '…']);
   assert.equal(seen.join('').includes('signature'), false);
 });
+
+test('a Listener that a wider one stood for goes on by itself when that one gets no token any more', async () => {
+  const soon = 3000000000;
+  const refuse = () => Promise.reject(new Error('its authorization has ended'));
+  const { connection, asked } = await listen({
+    'orders:17': [soon, () => tokenOf('orders:17')],
+    'orders:*': [soon, refuse],
+    'orders:18': [soon, () => tokenOf('orders:18')],
+  });
+  assert.equal(server.sent('connect')[0].token, tokenOf('orders:*', soon));
+  server.say({ type: 'expiring', expiresAt: soon });
+  await until(() => asked.length === 1);
+  await until(() => connection._wallet.isShort);
+  await new Promise((resolve) => setImmediate(resolve));
+  page.clock.advance(500);
+  await until(() => server.sent('refresh').at(-1)?.tokens?.length === 3);
+  assert.deepEqual(asked, ['orders:*', 'orders:17', 'orders:18']);
+  await until4001(connection);
+  await until(() => connection.state === 'connected');
+  assert.deepEqual(server.sent('connect').at(-1).tokens, [tokenOf('orders:17'), tokenOf('orders:18')]);
+});
