@@ -75,6 +75,20 @@ async def test_hello_in_one_page_changes_the_other(browser: Browser, demo_server
         assert history(demo_server) == ["Grüße 👋"]
 
 
+async def test_the_first_click_shows_something(browser: Browser, demo_server: ServerProcess) -> None:
+    """Whoever opens the demo and presses the button sees the other page change, without typing anything."""
+    async with open_tab(browser) as demo:
+        await demo.goto(f"{demo_server.url}/demo")
+        first, second = await frames_of(demo)
+        await expect(second.locator("#P10_MESSAGE")).to_have_value("Hello from KING")
+
+        await first.click("#SEND_HELLO")
+
+        await expect(second.locator("#P10_MESSAGE")).to_have_value("Hello from SCOTT")
+        (frame,) = [json.loads(text) for text in await second.locator("#FRAME_LOG li.in").all_text_contents()][-1:]
+        assert frame["meta"]["user"] == "SCOTT"
+
+
 async def test_the_browser_sends_the_value_and_names_no_receiver(browser: Browser, demo_server: ServerProcess) -> None:
     async with open_tab(browser) as tab:
         await tab.goto(page_url(demo_server))

@@ -101,6 +101,8 @@
     log.scrollTop = log.scrollHeight;
   }
 
+  // The item's default, with the name: so the first click already changes the other page.
+  apex.item('P10_MESSAGE').setValue('Hello from ' + apex.env.APP_USER, null, true);
   document.getElementById('APP_USER').textContent = apex.env.APP_USER + ' · session ' + apex.env.APP_SESSION;
   rtm.trace(logFrame);
   new self.ResizeObserver(showLastFrame).observe(document.getElementById('FRAME_LOG')); // a notification takes room
