@@ -55,6 +55,17 @@ def test_what_it_copies_is_there_and_not_ignored() -> None:
     # What the wheel takes from outside src has to be copied as well.
     included = re.findall(r'^"([\w-]+)[/"].*= "apex_rtm/', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert set(included) <= set(sources)
+    hook = re.findall(r'^path = "(tools/.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert len(hook) == 1
+    assert set(hook) <= set(sources), "hatchling stops where its build hook is missing"
+
+
+def test_the_charts_of_the_console_are_built_before_the_wheel() -> None:
+    words = [f"{word} {rest}" for word, rest in instructions()]
+    fetched = next(n for n, text in enumerate(words) if text.startswith("RUN npm ci --omit=dev --ignore-scripts"))
+    copied = words.index("COPY --from=charts /source/node_modules node_modules")
+    built = next(n for n, text in enumerate(words) if text.endswith("--no-build-isolation ."))
+    assert fetched < copied < built
 
 
 def test_packages_come_with_their_hashes_and_the_server_runs_without_rights() -> None:
