@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -33,13 +33,21 @@ _decode = msgspec.json.Decoder(_Part).decode
 class Attendances:
     """The part of this node on every channel that has presence."""
 
-    def __init__(self, layout: Layout, servers: Servers, node: str, announce: str) -> None:
+    def __init__(
+        self, layout: Layout, servers: Servers, node: str, announce: str, know: Callable[[str], None],
+        is_followed: Callable[[str], bool],
+    ) -> None:  # fmt: skip
         self._layout = layout
         self._servers = servers
         self._node = node
         self._announce = announce
         self._parts: dict[str, _Part] = {}
         self._untold: dict[str, None] = {}
+        self._know = know
+        self._is_followed = is_followed
+        self._elsewhere: dict[str, set[str]] = {}  # nodes that count, by channel
+        self._heard: dict[str, set[str]] = {}  # those that told something while a channel was being read
+        self._gone: list[tuple[str, str]] = []
         self._wake = asyncio.Event()
 
     def tell(self, channel: str, connections: int, users: Mapping[str, int]) -> None:
@@ -67,8 +75,12 @@ class Attendances:
                 self._untold |= dict.fromkeys(self._parts)
             self._wake.clear()
             untold, self._untold = self._untold, {}
+            gone, self._gone = self._gone, []
             try:
                 await self._write(untold)
+                for channel, node in gone:
+                    reader = self._servers.of(self._layout.partition(channel))
+                    await reader.server.commands.call([("HDEL", self._layout.who_key(channel), node)])
             except Lost:
                 self._untold = {**untold, **self._untold}
                 await asyncio.sleep(1)
@@ -99,10 +111,49 @@ class Attendances:
     def on_told(self, data: bytes, listener: EngineListener) -> None:
         """Another node has told."""
         part = _decode(data[len(MARK) :])
-        if part.node != self._node:
-            listener.on_attendance(part.channel, part.node, part.connections, part.users)
+        # What is still on its way when a channel is let go would be counted for ever.
+        if part.node == self._node or not self._is_followed(part.channel):
+            return
+        if part.channel in self._heard:
+            self._heard[part.channel].add(part.node)
+        self._count(part, listener)
 
-    def on_read(self, flat: Any, listener: EngineListener) -> None:
-        """What all nodes wrote down of a channel."""
-        for value in flat[1::2]:
-            self.on_told(MARK + value, listener)
+    def _count(self, part: _Part, listener: EngineListener) -> None:
+        nodes = self._elsewhere.setdefault(part.channel, set())
+        if part.connections:
+            nodes.add(part.node)
+            self._know(part.node)
+        else:
+            nodes.discard(part.node)
+        listener.on_attendance(part.channel, part.node, part.connections, part.users)
+
+    def on_read(self, channel: str, flat: list[bytes] | None, listener: EngineListener) -> None:
+        """What all nodes wrote down of a channel; None when it is about to be read.
+
+        What a node tells between question and answer is younger than the answer. Who is not in it has left unheard.
+        """
+        if flat is None:
+            self._heard[channel] = set()
+            return
+        told = self._heard.pop(channel, set())
+        if not self._is_followed(channel):
+            return
+        parts = [part for part in map(_decode, flat[1::2]) if part.node != self._node]
+        for part in parts:
+            if part.node not in told:
+                self._count(part, listener)
+        for node in self._elsewhere.get(channel, set()) - {part.node for part in parts} - told:
+            self._count(_Part(node, channel, 0, {}), listener)
+
+    def forget(self, channel: str) -> None:
+        """Nothing more is heard of a channel."""
+        self._elsewhere.pop(channel, None)
+        self._heard.pop(channel, None)
+
+    def drop_node(self, node: str) -> None:
+        """A node is gone; what it wrote down goes too, or whoever comes later would count it."""
+        for channel, nodes in self._elsewhere.items():
+            if node in nodes:
+                nodes.discard(node)
+                self._gone.append((channel, node))
+        self._wake.set()

@@ -69,7 +69,11 @@ class RedisEngine:
         )
         self._servers = Servers(target, layout, self._reply_timeout_s, self._make_reader, self._on_moved)
         self._nodes = Nodes(layout, self._servers, clock, announce, revocation_keep_s=revocation_keep_s)
-        self._attendances = Attendances(layout, self._servers, self._nodes.name, announce)
+        self._attendances = Attendances(
+            layout, self._servers, self._nodes.name, announce, self._nodes.know,
+            lambda channel: channel in self._follower.channels,
+        )  # fmt: skip
+        self._nodes.on_gone = self._attendances.drop_node
         self._call_topic, self._answer_topic = (topic.encode() for topic in self._nodes.topics)
         self._has_presence = has_presence
         self._wildcards = 0
@@ -119,7 +123,7 @@ class RedisEngine:
         )  # fmt: skip
         reader = Reader(
             server, self._layout, self._scripts, self.journal, self._follower, self._gate, self._on_partition,
-            self._has_presence, lambda who: self._attendances.on_read(who, self._listener),
+            self._has_presence, lambda channel, who: self._attendances.on_read(channel, who, self._listener),
             self._nodes.catch_up,
         )  # fmt: skip
         reader.has_wildcards = self._wildcards > 0
@@ -308,6 +312,7 @@ class RedisEngine:
         for found in unused:
             del self._follower.channels[found.channel]
             self.journal.forget(found.channel)
+            self._attendances.forget(found.channel)
             self._listener.on_unfollowed(found.channel)
             topics.setdefault(self._servers.of(found.partition), []).append(self._layout.topic(found.channel))
         if not self._wildcards and any(reader.has_wildcards for reader in self._servers):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -56,6 +57,8 @@ class Nodes:
         self._announce = announce
         self._keep_s = revocation_keep_s
         self._listener: EngineListener | None = None
+        self._heard_of: dict[str, float] = {}  # nodes that may yet renew their lease, since when in seconds of the loop
+        self.on_gone: Callable[[str], None] = lambda _: None
         self._others: set[str] = set()
         self._unsure_until = 0.0
         self._known_revocations = 0
@@ -105,22 +108,31 @@ class Nodes:
         there = {name.decode() for name in names} - {self.name}
         if self._clock.monotonic() < self._unsure_until:
             there |= self._others
+        horizon = asyncio.get_running_loop().time() - 2 * BEAT_S
+        self._heard_of = {name: at for name, at in self._heard_of.items() if at > horizon}
+        there |= self._heard_of.keys()
         for gone in self._others - there:
             self._on_gone(gone)
         self._others = there
         await self._learn(int(revocations))
 
     async def catch_up(self) -> None:
-        """Learn which rights were taken away while this node heard nothing. Raises Lost."""
-        (revocations,) = await self._call([("HGET", self._layout.revoked_key, "#")])
-        await self._learn(int(revocations or 0))
+        """Be there again, and learn which rights were taken away while this node heard nothing. Raises Lost."""
+        await self._beat()
 
     async def _learn(self, revocations: int) -> None:
         if revocations != self._known_revocations and self._listener is not None:
             for revocation in await self._read_revocations():
                 self._listener.on_revoked(revocation)
 
+    def know(self, node: str) -> None:
+        """Somebody was heard of, perhaps long ago: gone, unless it renews its lease in time."""
+        if node not in self._others:
+            self._others.add(node)
+            self._heard_of[node] = asyncio.get_running_loop().time()
+
     def _on_gone(self, node: str) -> None:
+        self.on_gone(node)
         if self._listener is not None:
             self._listener.on_node_gone(node)
 
@@ -153,6 +165,7 @@ class Nodes:
             return
         if call.number == 0:
             self._others.discard(call.node)
+            self._heard_of.pop(call.node, None)
             self._on_gone(call.node)
             return
         self._others.add(call.node)
@@ -191,10 +204,11 @@ class Nodes:
         """All in force; those that no valid token is older than are dropped."""
         (flat,) = await self._call([("HGETALL", self._layout.revoked_key)])
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        self._known_revocations = int(fields.pop(b"#", 0))
+        known = int(fields.pop(b"#", 0))
         horizon = self._clock.now() - self._keep_s
         old = [scope for scope, at in fields.items() if float(at) <= horizon]
         if old:
             await self._call([("HDEL", self._layout.revoked_key, *old)])
         found = [(_decode_scope(scope), float(at)) for scope, at in fields.items() if scope not in old]
+        self._known_revocations = known  # last: what could not be read must be read again
         return [Revocation(scope.user, scope.session_id, scope.channel, at) for scope, at in found]

@@ -29,8 +29,8 @@ class Reader:
 
     def __init__(
         self, server: Server, layout: Layout, scripts: Scripts, journal: Journal, follower: Follower, gate: Gate,
-        on_partition: Callable[[], None], has_presence: Callable[[str], bool], on_attendance: Callable[[Any], None],
-        catch_up: Callable[[], Awaitable[None]],
+        on_partition: Callable[[], None], has_presence: Callable[[str], bool],
+        on_attendance: Callable[[str, Any], None], catch_up: Callable[[], Awaitable[None]],
     ) -> None:  # fmt: skip
         self.server = server
         self.partitions: set[int] = set()
@@ -130,9 +130,13 @@ class Reader:
         )
         with_presence = [one for one in found if self._has_presence(one.channel)]
         if with_presence:
+            for one in with_presence:
+                self._on_attendance(one.channel, None)
             keys = [self._layout.who_key(one.channel) for one in with_presence]
-            for who in await self.server.commands.call([("HGETALL", key) for key in keys]):
-                self._on_attendance([] if isinstance(who, Exception) else who)
+            answers = await self.server.commands.call([("HGETALL", key) for key in keys])
+            for one, who in zip(with_presence, answers, strict=True):
+                if not isinstance(who, Exception):
+                    self._on_attendance(one.channel, who)
         refusals: dict[str, Exception] = {}
         for one, since, reply in zip(found, asked, replies, strict=True):
             if isinstance(reply, Exception):
