@@ -302,6 +302,28 @@ def test_publish_and_listen_meet_at_a_real_server(open_server: ServerProcess) ->
     assert listening.returncode == 0
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("publish", "test", "ping", "1", "--key-file"), ("listen", "test", "--token-file"), ("token", "show"),
+     ("token", "mint", "SCOTT", "--config"), ("relay", "--key-file"), ("doctor", "--only", "config", "--config"),
+     ("serve", "--config"), ("check-config", "--config"), ("db", "check", "--config")],
+    ids=lambda arguments: "-".join(arguments[:2]),
+)  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_no_command_shows_what_a_wrong_file_holds(arguments: tuple[str, ...], encoding: str, tmp_path: Path) -> None:
+    """Whoever names the configuration as the key file must not find its secrets in a traceback, a log or a chat."""
+    path = tmp_path / "rtm.toml"
+    path.write_text(f'api_keys = ["{API_KEY}"]\njwt_secret = "{JWT_SECRET}"\ncolour = 1\n', encoding=encoding)
+
+    environ = {"APEX_RTM_URL": "http://127.0.0.1:1", "APEX_RTM_JWT_SECRET": "another-secret" * 4}
+    result = run(*arguments, str(path), environ=environ)
+
+    assert result.exit_code in (1, 2)
+    assert result.output
+    assert API_KEY not in result.output
+    assert JWT_SECRET not in result.output
+
+
 # ── tokens ──
 
 

@@ -149,6 +149,12 @@ def test_a_file_that_cannot_be_read_is_a_problem() -> None:
         load_settings({}, {}, Path("latin.toml"))
 
 
+def test_a_byte_order_mark_as_windows_writes_it_is_no_problem() -> None:
+    Path("windows.toml").write_bytes(b"\xef\xbb\xbfport = 5\r\n")
+
+    assert load_settings({}, {}, Path("windows.toml")).port == 5
+
+
 def test_every_problem_is_named_and_not_only_the_first() -> None:
     found = problems(
         {"APEX_RTM_PORT": "x", "APEX_RTM_COLOUR": "red", "APEX_RTM_API_KEYS": "k"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from apex_rtm.errors import ConfigurationError
 from apex_rtm.settings import Settings
 from apex_rtm.tail import Reached, Unreachable
-from apex_rtm.terminal import fail, load, reach, read_key, settings_options, stop_for_configuration
+from apex_rtm.terminal import fail, load, reach, read_key, read_token, settings_options, stop_for_configuration
 
 
 def flags_of(*names: str) -> dict[str, click.Option]:
@@ -87,3 +88,21 @@ def test_failing_is_one_sentence_on_the_error_stream() -> None:
     result = CliRunner().invoke(command)
 
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", "refused: why\n")
+
+
+@pytest.mark.parametrize(("read", "name"), [(read_key, "APEX_RTM_API_KEY"), (read_token, "APEX_RTM_TOKEN")])
+def test_a_variable_with_more_than_a_line_is_refused_without_showing_it(
+    read: Callable[[Path | None], str | None], name: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv(name, "s3cret-one\ns3cret-two")
+
+    with pytest.raises(SystemExit) as caught:
+        read(None)
+
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{name}: must hold one line, the ")
+    assert "s3cret" not in said
+    monkeypatch.setenv(name, " ")
+    assert read(None) is None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 import msgspec
@@ -32,6 +31,7 @@ from apex_rtm.terminal import (
     load,
     reach,
     read_key,
+    read_token,
     settings_options,
     stop_for_configuration,
     url_option,
@@ -173,7 +173,7 @@ def listen(
     Example:
       apex-rtm listen test 'orders:*' --json
     """  # noqa: D301 - \b is click's mark for a paragraph that is not wrapped
-    token = token_file.read_text().strip() if token_file else os.environ.get(f"{PREFIX}TOKEN")
+    token = read_token(token_file)
 
     def show(text: str) -> None:
         if as_json:
@@ -234,9 +234,9 @@ def token_mint(
 
 
 @token.command("show")
-@click.argument("source", type=click.File(), default="-")
+@click.argument("source", type=click.File("rb"), default="-")
 @config_option
-def token_show(source: Any, config_file: Path | None) -> None:
+def token_show(source: BinaryIO, config_file: Path | None) -> None:
     """Read a token from a file or standard input, verify it and print what it says as JSON.
 
     \b
@@ -244,7 +244,8 @@ def token_show(source: Any, config_file: Path | None) -> None:
       apex-rtm token mint SCOTT test | apex-rtm token show
     """  # noqa: D301 - \b is click's mark for a paragraph that is not wrapped
     try:
-        identity = _verifier(config_file).verify(source.read().strip())
+        # What is no text is no token either: the verifier says so, and repeats nothing of it.
+        identity = _verifier(config_file).verify(source.read().decode("utf-8-sig", "replace").strip())
     except Refused as refused:
         fail(EXIT_REFUSED, refused.message)
     click.echo(

@@ -349,9 +349,11 @@ def _from_file(config_file: Path | None, problems: list[str]) -> dict[str, Any]:
     if config_file is None:
         return {}
     try:
-        return tomllib.loads(config_file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        return tomllib.loads(config_file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
         problems.append(f"--config: {config_file} cannot be read: {error}")
+    except UnicodeDecodeError:
+        problems.append(f"--config: {config_file} cannot be read: save it as UTF-8")
     except tomllib.TOMLDecodeError as error:
         problems.append(f"{config_file}: not TOML: {error}")
     return {}

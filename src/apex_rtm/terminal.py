@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from apex_rtm.credential import check_credential, read_credential
 from apex_rtm.errors import ConfigurationError
 from apex_rtm.oracle_settings import OracleSettings
 from apex_rtm.settings import PREFIX, Settings, load_settings
@@ -86,8 +87,25 @@ def load(flags: dict[str, Any], config_file: Path | None) -> Settings:
 
 
 def read_key(key_file: Path | None) -> str | None:
-    """The API key of a client command."""
-    return key_file.read_text().strip() if key_file else os.environ.get(f"{PREFIX}API_KEY")
+    """The API key of a client command, or end when it is none."""
+    return _read_credential(key_file, "--key-file", f"{PREFIX}API_KEY", "key")
+
+
+def read_token(token_file: Path | None) -> str | None:
+    """The token of a client command, or end when it is none."""
+    return _read_credential(token_file, "--token-file", f"{PREFIX}TOKEN", "token")
+
+
+def _read_credential(path: Path | None, option: str, variable: str, noun: str) -> str | None:
+    try:
+        if path is not None:
+            return read_credential(path, option, noun)
+        text = os.environ.get(variable, "").strip()
+        if text:
+            check_credential(text, variable, noun)
+    except ConfigurationError as error:
+        fail(EXIT_USAGE, str(error.problems[0]))
+    return text or None
 
 
 def reach(call: Callable[[], Reached]) -> Reached:
