@@ -96,6 +96,7 @@ class Machine:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.work = directory / "work"
+        self.state = directory / "state.sh"
         self.ports = free_ports(2)
         programs = directory / "bin"
         for folder in (self.work, programs):
@@ -117,13 +118,17 @@ class Machine:
         self._running.close()
 
     def run(self, block: Block) -> None:
-        """Do a block to its end, or until it has said the words with which it stays."""
-        script = "set -eu\n" + self._here(block.text)
+        """Do a block to its end, or until it has said the words with which it stays.
+
+        Directory, umask and exported variables go from block to block, as in a terminal that stays open.
+        """
+        script = f"set -eu\n[ ! -e {self.state} ] || . {self.state}\n" + self._here(block.text)
         if block.stays_with is not None:
             self._leave_running(block, script)
             return
+        keep = f'\n{{ export -p; echo "umask $(umask)"; echo \'cd "$PWD"\'; }} > {self.state}\n'
         done = subprocess.run(
-            ["sh", "-c", script], cwd=self.work, env=self.environ, capture_output=True, text=True, check=False,
+            ["sh", "-c", script + keep], cwd=self.work, env=self.environ, capture_output=True, text=True, check=False,
             timeout=280,
         )  # fmt: skip
         assert done.returncode == 0, f"{block}\n{script}\n{done.stdout}{done.stderr}"
@@ -187,6 +192,11 @@ def _look_at_the_messages(machine: Machine) -> None:
     url = f"http://127.0.0.1:{machine.ports[1]}/api/broadcast"
     refused = httpx.post(url, json={"channel": "orders:17"})
     assert refused.status_code == 401
+    told = (block.text for block in blocks(ROOT / "docs" / "tutorial.md") if block.kind == "json")
+    assert refused.text == next(told)
+    secrets = {path.name: path.stat().st_mode & 0o077 for path in (machine.work / ".work" / "tutorial").iterdir()}
+    assert secrets == {"rtm.toml": 0, "key": 0, "token": 0, "rtm-data": 0}
+    assert [path.name for path in machine.work.iterdir()] == [".work"]
 
 
 def _look_at_the_machine(directory: Path) -> None:
