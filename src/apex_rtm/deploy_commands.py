@@ -128,11 +128,15 @@ def config_command(output: Path, is_printed: bool, may_replace: bool, **site: An
     made = _make(**site)
     if is_printed:
         click.echo(render.configuration(made), nl=False)
+        _warn_of_origins(made)
         return
     try:
-        _tell(write_config(output, made, may_replace=may_replace))
+        placed = write_config(output, made, may_replace=may_replace)
     except OSError as error:
         _stop_for_file(error)
+    _tell(placed)
+    if placed.outcome is Outcome.WRITTEN:
+        _warn_of_origins(made)
 
 
 @deploy.command("all")
@@ -156,15 +160,20 @@ def all_command(root: Path, may_replace: bool, **site: Any) -> None:  # noqa: FB
     """  # noqa: D301 - \b is click's mark for a paragraph that is not wrapped
     made = _make(**site)
     try:
-        for placed in write_all(root, made, may_replace=may_replace):
-            _tell(placed)
+        every = write_all(root, made, may_replace=may_replace)
     except ConfigurationError as error:
         stop_for_configuration(error)
     except OSError as error:
         _stop_for_file(error)
-    click.echo("next: systemctl daemon-reload && systemctl enable --now apex-rtm.socket apex-rtm", err=True)
-    if not made.has_own_tls:
-        click.echo("      nginx -t && systemctl restart nginx", err=True)
+    for placed in every:
+        _tell(placed)
+    if every[0].outcome is Outcome.WRITTEN:
+        _warn_of_origins(made)
+    # systemd reads /etc only: after files that lie elsewhere, or none at all, these lines would do nothing.
+    if root == Path("/") and any(placed.outcome is Outcome.WRITTEN for placed in every):
+        click.echo("next: systemctl daemon-reload && systemctl enable --now apex-rtm.socket apex-rtm", err=True)
+        if not made.has_own_tls:
+            click.echo("      nginx -t && systemctl restart nginx", err=True)
 
 
 @click.command()
@@ -197,8 +206,19 @@ def _show(text: str, output: Path | None, *, may_replace: bool) -> None:
 
 
 def _tell(placed: Placed) -> None:
-    hint = f"; compare: diff {str(placed.path).removesuffix('.new')} {placed.path}"
-    click.echo(f"{placed.path}: {placed.outcome.value}{hint if placed.outcome is Outcome.BESIDE else ''}", err=True)
+    hint = ""
+    if placed.outcome is Outcome.BESIDE:
+        hint = f"; compare: diff {str(placed.path).removesuffix('.new')} {placed.path}"
+    if placed.not_written:
+        lines = ", ".join(f"`{line}`" for line in placed.not_written)
+        hint = f"; not written: {lines}: add these lines by hand, above every [[…]]"
+    click.echo(f"{placed.path}: {placed.outcome.value}{hint}", err=True)
+
+
+def _warn_of_origins(site: Site) -> None:
+    if not site.origins:
+        told = f"without --origin only pages of https://{site.domain} itself may connect"
+        click.echo(f"warning: {told}; APEX elsewhere: allowed_origins in this file", err=True)
 
 
 def _stop_for_file(error: OSError) -> NoReturn:

@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 from tools import deploy_files
 
+from apex_rtm import deploy_commands
 from apex_rtm.cli import main
 from apex_rtm.deploy import render
+from apex_rtm.deploy.write import Outcome, Placed
 
 FOLDER = deploy_files.FOLDER
 
@@ -79,13 +81,60 @@ def test_everything_is_written_at_once_without_a_secret_on_the_screen(tmp_path: 
         "deploy", "all", "--domain", "rtm.example.com", "--origin", "https://apex.example.com", "--root", tmp_path
     )
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "systemctl enable --now apex-rtm.socket apex-rtm" in done.stderr
-    assert "nginx -t" in done.stderr
+    assert "next:" not in done.stderr, "systemd does not look there"
+    assert "warning" not in done.stderr
     config = (tmp_path / "etc/apex-rtm/apex-rtm.toml").read_text()
     assert config.split('jwt_secret = "')[1].split('"')[0] not in done.stderr
     checked = run("check-config", "--config", tmp_path / "etc/apex-rtm/apex-rtm.toml")
     assert checked.exit_code == 0, checked.output
     assert "nginx" not in run("deploy", "all", "--domain", "rtm.example.com", "--tls", "--root", tmp_path / "b").stderr
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "more", "next_step"),
+    [
+        ([Outcome.WRITTEN, Outcome.WRITTEN], [], "systemctl daemon-reload && systemctl enable --now apex-rtm.socket"),
+        ([Outcome.KEPT, Outcome.WRITTEN], [], "nginx -t"),
+        ([Outcome.WRITTEN], ["--tls"], "systemctl daemon-reload"),
+        ([Outcome.KEPT, Outcome.SAME, Outcome.BESIDE], [], None),
+    ],
+)
+def test_the_next_step_is_told_where_there_is_one(
+    outcomes: list[Outcome], more: list[str], next_step: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = [Placed(Path("/etc/file"), outcome) for outcome in outcomes]
+    monkeypatch.setattr(deploy_commands, "write_all", lambda *_arguments, **_flags: placed)
+    said = run("deploy", "all", "--domain", "rtm.example.com", *more).stderr
+    assert ("next:" in said) == (next_step is not None)
+    assert next_step is None or next_step in said
+    assert ("nginx" in said) == (next_step is not None and not more)
+
+
+def test_what_a_kept_configuration_lacks_is_told_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "apex-rtm.toml"
+    call: list[str | Path] = ["deploy", "config", "--domain", "rtm.example.com", "--output", path]
+    first = run(*call, "--origin", "https://apex.example.com").stderr
+    assert "warning" not in first
+    said = run(*call, "--origin", "https://apex.example.com").stderr
+    assert said == f"{path}: kept: it holds your secrets\n"
+    said = run(*call, "--tls", "--origin", "https://other.example.com").stderr
+    assert said == (
+        f"{path}: kept: it holds your secrets; not written: "
+        '`allowed_origins = ["https://apex.example.com", "https://other.example.com"]`, '
+        '`tls_cert = "/run/apex-rtm/fullchain.pem"`, `tls_key = "/run/apex-rtm/privkey.pem"`: '
+        "add these lines by hand, above every [[…]]\n"
+    )
+    path.write_text("this is no TOML")
+    assert "`trusted_proxies = " in run(*call).stderr
+
+
+def test_without_an_origin_it_warns_once_a_file_is_written(tmp_path: Path) -> None:
+    words = "warning: without --origin only pages of https://rtm.example.com itself may connect"
+    assert words in run("deploy", "all", "--domain", "rtm.example.com", "--root", tmp_path).stderr
+    assert words not in run("deploy", "all", "--domain", "rtm.example.com", "--root", tmp_path).stderr
+    printed = run("deploy", "config", "--domain", "rtm.example.com", "--stdout")
+    assert words in printed.stderr
+    assert words not in printed.stdout
 
 
 def test_wrong_options_end_it_in_words(tmp_path: Path) -> None:

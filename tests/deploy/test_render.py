@@ -92,6 +92,24 @@ def test_the_configuration_is_secured_and_never_the_same(tmp_path: Path) -> None
     assert all(len(secret) >= 43 for secret in found)
 
 
+@pytest.mark.parametrize("site", [SITE, OWN_TLS], ids=["nginx", "own tls"])
+def test_what_was_chosen_is_what_the_configuration_says(site: Site) -> None:
+    """A kept file is compared with it: a line that is rendered and not compared would be lost in silence."""
+    said = tomllib.loads(render.configuration(site))
+    rest = {name: value for name, value in said.items() if name not in ("api_keys", "jwt_secret") and value}
+    assert render.chosen(site) == rest
+
+
+@pytest.mark.parametrize("name", ["console_key", "metrics_key"])
+def test_keys_that_may_be_added_stand_there_as_comments(name: str, tmp_path: Path) -> None:
+    text = render.configuration(SITE)
+    assert f'\n# {name} = ""' in text
+    file = tmp_path / "apex-rtm.toml"
+    secret = render.fresh_secret()
+    file.write_text(text.replace(f'# {name} = ""', f'{name} = "{secret}"'))
+    assert getattr(load_settings({}, {}, file), name).get_secret_value() == secret
+
+
 def test_the_example_cannot_be_used_by_mistake(tmp_path: Path) -> None:
     file = tmp_path / "apex-rtm.toml"
     file.write_text(render.configuration(SITE, secret="run: apex-rtm deploy config"))

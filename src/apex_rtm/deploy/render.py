@@ -25,6 +25,8 @@ _ORIGIN: Final = re.compile(rf"https?://{_LABEL}(\.{_LABEL})*(:\d{{1,5}})?")
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
 _PATH: Final = re.compile(r"/[\w./-]+")
 _CERTBOT: Final = "/etc/letsencrypt/live"
+_COPIES: Final = "/run/apex-rtm"  # of the certificate, for a server that speaks TLS itself
+_PROXIES: Final = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def configuration(site: Site, secret: str | None = None) -> str:
     if site.has_own_tls:
         front = (
             "# Copies that apex-rtm.service makes at each start and reload.\n"
-            'tls_cert = "/run/apex-rtm/fullchain.pem"\ntls_key = "/run/apex-rtm/privkey.pem"'
+            f'tls_cert = "{_COPIES}/fullchain.pem"\ntls_key = "{_COPIES}/privkey.pem"'
         )
     else:
         front = "# nginx on this machine says who the client is.\n" + 'trusted_proxies = ["127.0.0.1", "::1"]'
@@ -132,6 +134,14 @@ def configuration(site: Site, secret: str | None = None) -> str:
         jwt_secret=secret or fresh_secret(),
         front=front,
     )
+
+
+def chosen(site: Site) -> dict[str, str | list[str]]:
+    """The settings of the configuration that follow from the options, by name; secrets are not among them."""
+    settings: dict[str, str | list[str]] = {"allowed_origins": list(site.origins)} if site.origins else {}
+    if site.has_own_tls:
+        return settings | {"tls_cert": f"{_COPIES}/fullchain.pem", "tls_key": f"{_COPIES}/privkey.pem"}
+    return settings | {"trusted_proxies": list(_PROXIES)}
 
 
 def fresh_secret() -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tomllib
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from apex_rtm.deploy import render
 from apex_rtm.deploy.render import Site
@@ -27,10 +29,11 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A file, where it went, and how."""
+    """A file, where it went, and how. `not_written`: lines that were asked for and that a kept file lacks."""
 
     path: Path
     outcome: Outcome
+    not_written: tuple[str, ...] = ()
 
 
 def write(path: Path, text: str, mode: int, *, may_replace: bool) -> Placed:
@@ -68,8 +71,27 @@ def _write_whole(path: Path, text: str, mode: int) -> None:
 def write_config(path: Path, site: Site, *, may_replace: bool) -> Placed:
     """Write the configuration with fresh secrets; one that is there keeps its own. Raises OSError."""
     if path.exists() and not may_replace:
-        return Placed(path, Outcome.KEPT)
+        return Placed(path, Outcome.KEPT, _lacking(path, site))
     return write(path, render.configuration(site), SECRET_MODE, may_replace=may_replace)
+
+
+def _lacking(path: Path, site: Site) -> tuple[str, ...]:
+    """The lines for what `site` asks for and the file does not say. Names of settings and addresses only, no secret."""
+    try:
+        said: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        said = {}
+    lines = []
+    for name, wanted in render.chosen(site).items():
+        there = said.get(name)
+        if isinstance(wanted, list) and isinstance(there, list):
+            # More than is asked for is somebody's choice; what is added goes beside it.
+            added = [one for one in wanted if one not in there]
+            if added and (name != "trusted_proxies" or not there):
+                lines.append(f"{name} = {json.dumps([*there, *added])}")
+        elif there != wanted:
+            lines.append(f"{name} = {json.dumps(wanted)}")
+    return tuple(lines)
 
 
 def write_all(root: Path, site: Site, *, may_replace: bool) -> list[Placed]:
