@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from apex_rtm.channels import parse_pattern
 from apex_rtm.engine.redis import engine as engine_module
 from apex_rtm.engine.redis.scripts import Scripts
-from tests.engine.redis.test_engine import A
 from tests.support.engines import follow, publish
 from tests.support.shared_log import SharedLog
 
 pytestmark = pytest.mark.slow
+A = parse_pattern("a")
 
 
 @pytest.fixture
