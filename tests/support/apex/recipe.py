@@ -19,7 +19,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from tests.support.apex.page import JAVASCRIPT, SERVER_CODE, Action, Button, DynamicAction, Item, Page, Process, Region
+from tests.support.apex.page import (
+    JAVASCRIPT,
+    REFRESH,
+    SERVER_CODE,
+    Action,
+    Button,
+    DynamicAction,
+    Item,
+    Page,
+    Process,
+    Region,
+)
 
 RECIPES = Path(__file__).parents[3] / "docs" / "recipes"
 _CODE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
@@ -99,7 +110,20 @@ def read_recipe(name: str) -> Recipe:
             recipe.component_settings[section.title.strip("*")] = dict(section.rows)
         elif chapter.startswith("Page ") and section.level == 3:
             _component(page, section)
+    for page in recipe.pages.values():
+        _name_regions(page)
     return recipe
+
+
+def _name_regions(page: Page) -> None:
+    """Put Static IDs for the titles by which Page Designer lets regions be chosen. KeyError: there is no such region."""
+    static_ids = {region.title: region.static_id for region in page.regions}
+    for dynamic_action in page.dynamic_actions:
+        if dynamic_action.region:
+            dynamic_action.region = static_ids[dynamic_action.region]
+        for action in dynamic_action.actions:
+            if action.type == REFRESH:
+                action.settings["Region"] = static_ids[action.settings["Region"]]
 
 
 def read_sections(text: str) -> Iterator[Section]:
