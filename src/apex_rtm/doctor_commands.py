@@ -60,7 +60,7 @@ def doctor(
     """Say what is wrong with a server, its proxy and its database, and for each fault what mends it.
 
     It reads, and publishes a message to the channel apex-rtm:doctor. Secrets are never shown.
-    Exit codes: 0 nothing is wrong, 1 warnings, 2 failures.
+    Exit codes: 0 nothing is wrong, 1 warnings or nothing could be checked, 2 failures.
 
     \b
     Example:
@@ -86,13 +86,13 @@ def doctor(
     patient.ca_file, patient.root_file = ca_file, root_file
     findings = _examine(patient, checks)
     if wants_json:
-        click.echo(as_json(findings))
+        click.echo(as_json(findings, wanted))
     else:
         click.echo(f"apex-rtm {__version__} doctor\n")
-        for line in as_text(findings, _paint, shows_skipped=shows_skipped):
+        for line in as_text(findings, _paint, wanted, shows_skipped=shows_skipped):
             click.echo(line)
     sys.stdout.flush()
-    sys.exit(exit_code(findings))
+    sys.exit(exit_code(findings, wanted))
 
 
 def _meet(flags: dict[str, Any], config_file: Path | None) -> Patient:

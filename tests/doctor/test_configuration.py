@@ -49,6 +49,26 @@ def test_known_settings_are_no_reason_to_complain(make_patient: MakePatient) -> 
 
 
 @breaks("config.loads")
+def test_a_file_that_cannot_be_read_is_looked_for_and_not_checked(tmp_path: Path) -> None:
+    file = tmp_path / "rtm.toml"
+    told = bad("config.loads", misconfigured({}, file))
+    assert f"ls -l {tmp_path}" in told
+    assert f"apex-rtm deploy config --domain NAME --output {file}" in told
+    assert "check-config" not in told
+    file.mkdir()
+    assert f"ls -ld {file}" in bad("config.loads", misconfigured({}, file))
+
+
+@breaks("config.loads")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_of_root_is_read_as_root(tmp_path: Path) -> None:
+    file = tmp_path / "rtm.toml"
+    file.write_text("port = 3000")
+    file.chmod(0)
+    assert f"sudo apex-rtm doctor --config {file}" in bad("config.loads", misconfigured({}, file))
+
+
+@breaks("config.loads")
 def test_every_problem_of_a_configuration_is_told(tmp_path: Path) -> None:
     file = tmp_path / "rtm.toml"
     file.write_text('port = "many"\njwt_secret = "short"\n')

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from apex_rtm.doctor.check import State
 from apex_rtm.doctor.loop import await_nonce, listen
 from apex_rtm.doctor.patient import CHANNEL
 from tests.doctor.conftest import API_KEY, JWT_SECRET, SECURED, MakePatient
 from tests.doctor.nginx import RIGHT, run_nginx
 from tests.doctor.scripted import answering, http
-from tests.doctor.shown import bad, breaks, good
+from tests.doctor.shown import bad, breaks, good, run
 from tests.support.server import ServerProcess, run_server
 
 
@@ -40,6 +41,21 @@ def test_another_key_or_secret_than_the_servers_is_a_failure(tmp_path: Path, mak
         assert other not in told
         assert API_KEY not in told
         assert JWT_SECRET not in told
+
+
+@pytest.mark.slow
+@breaks("loop.publish")
+def test_a_doctor_without_the_configuration_of_a_secured_server_asks_for_it(
+    tmp_path: Path, make_patient: MakePatient
+) -> None:
+    with run_server(tmp_path / "data", **SECURED) as server:
+        patient = make_patient({"url": server.url}, api_keys=None, jwt_secret=None)
+        told = bad("loop.publish", patient)
+        quiet = run("proxy.idle", patient)
+    assert "the server is in secured mode and this configuration names no keys" in told
+    assert "apex-rtm doctor --config " in told
+    assert "jwt_secret" not in told
+    assert (quiet.state, quiet.saw) == (State.SKIPPED, told.splitlines()[0])
 
 
 @pytest.mark.slow

@@ -46,6 +46,8 @@ def test_nobody_there_is_a_failure(make_patient: MakePatient) -> None:
     told = bad("port.listening", make_patient(port=str(port), host="0.0.0.0"))
     assert f"nobody listens on 127.0.0.1:{port}: Connection refused" in told
     assert "systemctl start apex-rtm" in told
+    assert "ss -ltnp | grep apex-rtm" in told
+    assert "apex-rtm doctor --port N" in told
     assert "port is 0" in bad("port.listening", make_patient(port="0"))
 
 

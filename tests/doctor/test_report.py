@@ -25,7 +25,7 @@ BLOCKED = finding("db.acl", Outcome(State.BLOCKED, "needs db.objects"))
 
 @pytest.mark.parametrize(
     ("findings", "code"),
-    [([], 0), ([GOOD, ABSENT], 0), ([GOOD, SOON], 1), ([SOON, BROKEN, GOOD], 2), ([BLOCKED], 0)],
+    [([], 1), ([GOOD, ABSENT], 0), ([GOOD, SOON], 1), ([SOON, BROKEN, GOOD], 2), ([BLOCKED], 1), ([ABSENT], 1)],
 )
 def test_the_worst_decides(findings: list[Finding], code: int) -> None:
     assert exit_code(findings) == code
@@ -52,6 +52,19 @@ def test_a_person_sees_groups_in_columns_with_remedies_below() -> None:
     everything = "\n".join(as_text([ABSENT], lambda word, _colour: word, shows_skipped=True))
     assert "skipped  db.login  no database was given" in everything
     assert list(as_text([], lambda word, _colour: word, shows_skipped=True)) == ["nothing was checked"]
+
+
+def test_where_nothing_could_be_checked_it_says_why() -> None:
+    """What others need may be fine; a script that asked for the database must not take that for an answer."""
+    text = list(as_text([GOOD, ABSENT, ABSENT], lambda word, _colour: word, ["db"], shows_skipped=False))
+    assert text[-3:] == [
+        "Nothing that was asked for could be checked:",
+        "  no database was given  | give --dsn",
+        "1 ok, 2 skipped",
+    ]
+    assert exit_code([GOOD, ABSENT], ["db"]) == exit_code([GOOD, ABSENT], ["db.login"]) == 1
+    assert json.loads(as_json([GOOD, ABSENT], ["db"]))["exitCode"] == 1
+    assert exit_code([GOOD, ABSENT], ["config"]) == 0
 
 
 def test_a_colour_says_the_same_as_the_word() -> None:

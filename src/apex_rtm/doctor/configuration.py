@@ -14,6 +14,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from apex_rtm.doctor.check import Check, Outcome, failure, ok, skipped, warning
+from apex_rtm.doctor.foreign import word
 from apex_rtm.doctor.patient import Patient
 from apex_rtm.doctor.process import descriptor_limit, listener_on
 from apex_rtm.settings import Settings, is_loopback
@@ -37,6 +38,9 @@ SECURE: Final = (
     'apex-rtm secret    # one for api_keys = ["…"], above every [[…]] in the TOML file of the server',
     'apex-rtm secret    # another for jwt_secret = "…", in the line below; then: systemctl restart apex-rtm',
 )
+# Of a doctor that was started without the file of the server. Nothing is wrong with the server then.
+KEYLESS: Final = "the server is in secured mode and this configuration names no keys"
+WITH_FILE: Final = "apex-rtm doctor --config /etc/apex-rtm/apex-rtm.toml    # the file of the server, wherever it is"
 _WIDE_PREFIX: Final = {4: 8, 6: 32}  # a network wider than this is no proxy, it is a continent
 
 
@@ -44,11 +48,32 @@ def _loads(patient: Patient) -> Outcome:
     others = [text for text in patient.problems if NO_SUCH_SETTING not in text]
     if others:
         where = patient.config_file or "the variables APEX_RTM_…"
+        unread = _unread(patient.config_file)
+        if unread:
+            return failure(" · ".join(others), *unread)
         return failure(" · ".join(others), f"apex-rtm check-config    # after changing {where}")
     if patient.settings is None:
         return failure("the settings do not load", "apex-rtm check-config")
     mode = "open" if patient.settings.is_open else "secured"
     return ok(f"{patient.config_file or 'no file'}, {mode} mode")
+
+
+def _unread(file: Path | None) -> tuple[str, ...]:
+    """What helps where the file itself cannot be read; nothing where it can."""
+    if file is None:
+        return ()
+    try:
+        file.open("rb").close()
+    except FileNotFoundError:
+        return (
+            f"ls -l {word(str(file.parent))}    # is it there under another name?",
+            f"apex-rtm deploy config --domain NAME --output {word(str(file))}    # or write one, with fresh secrets",
+        )
+    except PermissionError:
+        return (f"sudo apex-rtm doctor --config {word(str(file))}    # only its owner may read it",)
+    except OSError:
+        return (f"ls -ld {word(str(file))}    # it must be a file",)
+    return ()
 
 
 def _names(patient: Patient) -> Outcome:
@@ -71,6 +96,7 @@ def _mode(patient: Patient) -> Outcome:
         why = f"with the public address {patient.url}" if patient.is_public else "under systemd"
         return failure(
             f"open mode {why}: it answers loopback only, so nothing will come through",
+            *([WITH_FILE] if patient.config_file is None else []),
             *SECURE,
         )
     return ok("open: for one developer on this machine, nothing else gets in")

@@ -8,6 +8,7 @@ import time
 from typing import Any, Final
 
 from apex_rtm.doctor.check import Check, Outcome, failure, ok
+from apex_rtm.doctor.configuration import KEYLESS, WITH_FILE
 from apex_rtm.doctor.patient import CHANNEL, Patient
 from apex_rtm.doctor.request import NoAnswer, call, with_key
 from apex_rtm.doctor.wire import Cut, HandshakeRefused, Wire
@@ -43,6 +44,8 @@ def listen(patient: Patient) -> Wire:
 def _subscribe(wire: Wire, patient: Patient) -> NotListening | None:
     connected = wire.ask(type="connect", token=patient.token(CHANNEL) or "")
     if connected.get("type") != "connected":
+        if patient.known.is_open and connected.get("code") == "unauthorized":
+            return NotListening(KEYLESS, WITH_FILE)
         return NotListening(
             f"the server refuses a token of this configuration: {connected.get('message')}",
             "jwt_secret must be the same here and where the server was started", _RESTART,

@@ -22,6 +22,7 @@ def _listening(patient: Patient) -> Outcome:
     start = (
         "systemctl start apex-rtm && journalctl -u apex-rtm -n 20",
         "apex-rtm serve    # or by hand",
+        "ss -ltnp | grep apex-rtm    # or it listens on another port; then: apex-rtm doctor --port N",
         "apex-rtm doctor --remote --url …    # or the server is on another machine",
     )
     if settings.port == 0:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from apex_rtm.doctor.check import Check, Outcome, failure, ok, skipped, warning
-from apex_rtm.doctor.configuration import SECURE
+from apex_rtm.doctor.configuration import KEYLESS, SECURE, WITH_FILE
 from apex_rtm.doctor.foreign import word
 from apex_rtm.doctor.patient import USER, Patient
 from apex_rtm.doctor.request import Answer, NoAnswer, call, with_key
@@ -91,13 +91,15 @@ def _idle(patient: Patient) -> Outcome:
             begun = time.monotonic()
             connected = wire.ask(type="connect", token=patient.token() or "")
             if connected.get("type") != "connected":
-                return _no_token(connected)
+                return _no_token(patient, connected)
             return _await_ping(wire, begun, float(connected["pingIntervalS"]), patient.patience_s)
     except (OSError, Cut, HandshakeRefused) as error:
         return failure(f"the connection failed: {error}", "tail /var/log/nginx/error.log")
 
 
-def _no_token(answer: dict[str, Any]) -> Outcome:
+def _no_token(patient: Patient, answer: dict[str, Any]) -> Outcome:
+    if patient.known.is_open and answer.get("code") == "unauthorized":
+        return skipped(KEYLESS, WITH_FILE)
     return skipped(f"the token is refused, see loop.publish: {answer.get('message')}")
 
 
@@ -134,7 +136,7 @@ def _client_ip(patient: Patient) -> Outcome:
         ) as wire:
             connected = wire.ask(type="connect", token=patient.token() or "")
             if connected.get("type") != "connected":
-                return _no_token(connected)
+                return _no_token(patient, connected)
             mine = connected["connection"]
             listed = call(patient.base_url, "GET", f"/api/connections?limit=1000&user={quote(USER)}", patient.context(),
                           headers=with_key(patient.api_key))  # fmt: skip

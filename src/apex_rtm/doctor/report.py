@@ -22,16 +22,27 @@ _INDENT: Final = " " * 11
 _SLOW_S: Final = 1.0
 
 
-def exit_code(findings: Sequence[Finding]) -> int:
-    """0 where nothing is wrong, 1 where something will be, 2 where something is."""
+def exit_code(findings: Sequence[Finding], wanted: Sequence[str] = ()) -> int:
+    """0 where nothing is wrong, 1 where something will be or nothing that was wanted was looked at, 2 where it is."""
     states = {finding.outcome.state for finding in findings}
     if State.FAILURE in states:
         return EXIT_FAILURE
-    return EXIT_WARNING if State.WARNING in states else EXIT_OK
+    return EXIT_WARNING if State.WARNING in states or _saw_nothing(findings, wanted) else EXIT_OK
 
 
-def as_text(findings: Sequence[Finding], paint: Callable[[str, str], str], *, shows_skipped: bool) -> Iterator[str]:
-    """The lines of a report, grouped and aligned. `paint` gets a text and the name of a colour."""
+def _saw_nothing(findings: Sequence[Finding], wanted: Sequence[str]) -> bool:
+    """Tell whether all that was asked for was left out: a script would take that for good news."""
+    chosen = [f for f in findings if not wanted or f.check.id in wanted or f.check.group in wanted]
+    return all(finding.outcome.state in (State.SKIPPED, State.BLOCKED) for finding in chosen)
+
+
+def as_text(
+    findings: Sequence[Finding], paint: Callable[[str, str], str], wanted: Sequence[str] = (), *, shows_skipped: bool
+) -> Iterator[str]:
+    """The lines of a report, grouped and aligned. `paint` gets a text and the name of a colour.
+
+    `wanted` are the checks and groups that were asked for; the others came because those need them.
+    """
     shown = [f for f in findings if shows_skipped or f.outcome.state is not State.SKIPPED]
     width = max((len(finding.check.id) for finding in shown), default=0)
     for group in dict.fromkeys(finding.check.group for finding in shown):
@@ -39,7 +50,17 @@ def as_text(findings: Sequence[Finding], paint: Callable[[str, str], str], *, sh
         for finding in (f for f in shown if f.check.group == group):
             yield from _lines(finding, width, paint)
         yield ""
+    if findings and _saw_nothing(findings, wanted):
+        yield "Nothing that was asked for could be checked:"
+        yield from dict.fromkeys(_reasons(findings))
     yield _summary(findings)
+
+
+def _reasons(findings: Sequence[Finding]) -> Iterator[str]:
+    for finding in findings:
+        if finding.outcome.state is State.SKIPPED:
+            remedy = "".join(f"  | {visible(line)}" for line in finding.outcome.remedy)
+            yield f"  {visible(finding.outcome.saw)}{remedy}"
 
 
 def _lines(finding: Finding, width: int, paint: Callable[[str, str], str]) -> Iterator[str]:
@@ -65,7 +86,7 @@ def _many(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def as_json(findings: Sequence[Finding]) -> str:
+def as_json(findings: Sequence[Finding], wanted: Sequence[str] = ()) -> str:
     """The same for a program: `{"exitCode", "checks": [{"id", "title", "state", "saw", "remedy", "seconds"}]}`."""
     checks: list[dict[str, Any]] = [
         {
@@ -78,4 +99,4 @@ def as_json(findings: Sequence[Finding]) -> str:
         }
         for finding in findings
     ]
-    return json.dumps({"exitCode": exit_code(findings), "checks": checks}, indent=2, ensure_ascii=False)
+    return json.dumps({"exitCode": exit_code(findings, wanted), "checks": checks}, indent=2, ensure_ascii=False)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from apex_rtm.deploy.render import WEBROOT
 from apex_rtm.doctor.check import Check, Outcome, failure, ok, skipped, warning
 from apex_rtm.doctor.foreign import word
 from apex_rtm.doctor.handshake import Certificate, speaks
@@ -29,6 +30,13 @@ def _is_own(patient: Patient) -> bool:
     return patient.settings is not None and patient.settings.tls_cert is not None
 
 
+def _certificate(patient: Patient) -> str:
+    """The line of docs/deploy.md: certbot's own edits would not be those of `apex-rtm deploy nginx`."""
+    way = "--standalone" if _is_own(patient) else f"--webroot --webroot-path {WEBROOT}"
+    service = "apex-rtm" if _is_own(patient) else "nginx"
+    return f'certbot certonly {way} --domain {word(patient.host)} --deploy-hook "systemctl reload {service}"'
+
+
 def _certificate_line(patient: Patient, path: str) -> str:
     line = f'tls_cert = "{path}"' if _is_own(patient) else f"ssl_certificate {path};"
     return f"{line}    # not cert.pem; then: {_reload(patient)}"
@@ -42,7 +50,8 @@ def _reachable(patient: Patient) -> Outcome:
             return skipped(f"{patient.url} has no TLS and needs none on this machine")
         return failure(
             f"{patient.url} is plain http: keys and tokens cross the network in clear",
-            f"certbot --nginx -d {patient.host}    # then give wss://{patient.host}",
+            _certificate(patient),
+            f"apex-rtm deploy nginx --domain {word(patient.host)}    # the site with TLS; then give wss://{patient.host}",
         )
     try:
         found = patient.handshake
@@ -79,7 +88,7 @@ def _chain(patient: Patient) -> Outcome:
     if leaf.is_self_signed or (number in _SELF_SIGNED and len(found.presented) == 1):
         return failure(
             f"{_common(leaf)} is self-signed: no browser trusts it",
-            f"certbot --nginx -d {patient.host}",
+            _certificate(patient),
             "apex-rtm doctor --ca-file certificate.pem    # where that is intended and every client has it",
         )
     last = found.presented[-1]
@@ -121,7 +130,7 @@ def _name(patient: Patient) -> Outcome:
     return failure(
         f"made for {', '.join(leaf.names[:5]) or _common(leaf)} and not for {patient.host}: "
         "browsers refuse it, UTL_HTTP fails with ORA-24263",
-        f"certbot --nginx -d {patient.host}",
+        _certificate(patient),
         f"server_name {patient.host};    # nginx sends the certificate of the server block with this name",
     )
 
