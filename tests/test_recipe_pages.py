@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,20 @@ def test_every_recipe_is_listed_and_has_what_readers_look_for() -> None:
         assert f"]({page.name})" in index, page.name
         assert "](../images/recipe-" in text, page.name
         assert {"security", "when-it-does-not-work"} <= anchors(page), page.name
+
+
+def test_each_event_is_named_as_page_designer_lists_it() -> None:
+    """The list shows display names, and JavaScript and the table of apex.md the names that are fired."""
+    source = DOCS.parent / "apex-plugins" / "src" / "listener" / "plugin.toml"
+    events = tomllib.loads(source.read_text(encoding="utf-8"))["events"]
+    text = " ".join((DOCS / "apex.md").read_text(encoding="utf-8").split())
+    assert events
+    for event in events:
+        assert re.search(rf"\*{event['display_name']}\* (is )?`{event['name']}`", text), event
+
+
+def test_a_reader_finds_how_settings_are_named_in_page_designer() -> None:
+    for page in (DOCS / "apex.md", DOCS / "recipes" / "index.md"):
+        text = " ".join(page.read_text(encoding="utf-8").split())
+        for word in ("*Identification \u203a Action*", "*Settings*", "*Execution*", "*Affected Elements*"):
+            assert word in text, (page.name, word)

@@ -116,7 +116,7 @@ def read_recipe(name: str) -> Recipe:
 
 
 def _name_regions(page: Page) -> None:
-    """Put Static IDs for the titles by which Page Designer lets regions be chosen. KeyError: there is no such region."""
+    """Put Static IDs for the titles by which Page Designer lets regions be chosen. KeyError: no such region."""
     static_ids = {region.title: region.static_id for region in page.regions}
     for dynamic_action in page.dynamic_actions:
         if dynamic_action.region:
