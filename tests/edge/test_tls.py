@@ -8,6 +8,7 @@ import errno
 import hashlib
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,19 @@ def test_a_good_pair_is_loaded_with_safe_terms(pairs: tuple[Pair, Pair]) -> None
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert context.options & ssl.OP_NO_RENEGOTIATION
     assert [(entry["event"], entry["sha256"]) for entry in logs] == [("certificate.loaded", fingerprint(pairs[0].cert))]
+
+
+def test_an_expired_certificate_is_loaded_with_a_warning(
+    pairs: tuple[Pair, Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    told = []
+    for days in (0, 10):
+        monkeypatch.setattr(time, "time", lambda later=now + days * 86_400: later)
+        with structlog.testing.capture_logs() as logs:
+            Certificates(*pairs[0])
+        told.append((logs[0]["log_level"], logs[0]["days_left"], "certbot renew" in logs[0].get("remedy", "")))
+    assert told == [("info", 1, False), ("warning", -9, True)]
 
 
 def faulty(kind: str, good: Pair, other: Pair, directory: Path) -> tuple[Pair, str]:  # noqa: PLR0911 - one a fault

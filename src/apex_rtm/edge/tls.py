@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -19,6 +21,7 @@ _OTHERS_READ: Final = 0o004
 _OTHERS_ENTER: Final = 0o001
 _ACCEPTED_AT_ONCE: Final = 128  # then the others have their turn
 _ACCEPT_PAUSE_S: Final = 1.0
+_DAY_S: Final = 86_400
 
 
 class Certificates:
@@ -55,7 +58,13 @@ class Certificates:
             raise ConfigurationError([f"tls_cert: {self._cert} cannot be read: {error.strerror}"]) from error
         if _others_may_read(self._key):
             _log.warning("certificate.exposed", file=str(self._key), remedy="chmod o-r: every user may read the key")
-        _log.info("certificate.loaded", file=str(self._cert), sha256=_fingerprint(chain))
+        days = _days_left(self._cert)
+        told = {"file": str(self._cert), "sha256": _fingerprint(chain), "days_left": days}
+        if days is not None and days < 0:
+            # It is used all the same: a server that did not start would be worse, and its clock may be what is wrong.
+            _log.warning("certificate.loaded", **told, remedy="expired, no browser takes it: certbot renew")
+        else:
+            _log.info("certificate.loaded", **told)
         return context
 
     def _explain(self, error: ssl.SSLError) -> str:
@@ -81,6 +90,21 @@ def _others_may_read(path: Path) -> bool:
 def _refuse_password() -> str:
     # OpenSSL would ask on the terminal, and a server that starts unattended would wait there for good.
     raise ConfigurationError(["tls_key: the key is protected by a password; remove it: openssl pkey -in … -out …"])
+
+
+def _days_left(path: Path) -> int | None:
+    """Whole days until the first certificate of a file expires, negative once it has.
+
+    None where this Python cannot tell: it reads certificates from files under this private name only.
+    """
+    decode = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)
+    if decode is None:
+        return None
+    try:
+        expires = ssl.cert_time_to_seconds(decode(str(path))["notAfter"])
+    except (ssl.SSLError, OSError, KeyError, ValueError):
+        return None
+    return math.floor((expires - time.time()) / _DAY_S)
 
 
 def _fingerprint(chain: str) -> str:
