@@ -111,12 +111,19 @@ def test_the_directory_of_the_log(monkeypatch: pytest.MonkeyPatch, environ: dict
 @pytest.mark.parametrize(
     ("environ", "toml", "flags", "problem"),
     [
-        ({"APEX_RTM_PORT": "x"}, None, {}, "APEX_RTM_PORT: Input should be a valid integer"),
-        ({"PORT": "x"}, None, {}, "PORT: Input should be a valid integer"),
+        ({"APEX_RTM_PORT": "x"}, None, {}, "APEX_RTM_PORT: 'x' is no whole number"),
+        ({"PORT": "x"}, None, {}, "PORT: 'x' is no whole number"),
         ({}, "port = 70000", {}, "settings.toml: port: Input should be less than or equal to 65535"),
         ({}, None, {"port": "-1"}, "--port: Input should be greater than or equal to 0"),
         ({}, None, {"history_size": "-1"}, "--history-size: Input should be greater than or equal to 0"),
         ({"APEX_RTM_ENGINE": "redis"}, None, {}, "APEX_RTM_ENGINE: it must be sqlite, memory or a URL like redis://host:6379/0"),
+        ({}, None, {"history_ttl_s": "1h"}, "--history-ttl-s: '1h' is no number of seconds"),
+        ({}, "max_body_bytes = '8M'", {}, "settings.toml: max_body_bytes: '8M' is no number of bytes"),
+        ({}, "command_rate = []", {}, "settings.toml: command_rate: '[]' is no number"),
+        ({}, "max_conections = 5", {},
+         "settings.toml: max_conections: there is no such setting; you may mean max_connections"),
+        ({"APEX_RTM_MAX_CONECTIONS": "5"}, None, {},
+         "APEX_RTM_MAX_CONECTIONS: there is no such setting; you may mean APEX_RTM_MAX_CONNECTIONS"),
         ({"APEX_RTM_COLOUR": "red"}, None, {}, "APEX_RTM_COLOUR: there is no such setting"),
         ({"APEX_RTM_NAMESPACES": "x"}, None, {}, "APEX_RTM_NAMESPACES: namespaces can only be set in the TOML file"),
         ({}, "colour = 1", {}, "settings.toml: colour: there is no such setting"),
@@ -247,9 +254,12 @@ def test_every_name_of_this_machine_is_loopback(host: str) -> None:
         ({"trusted_proxies": "proxy.example.com"}, "trusted_proxies: 'proxy.example.com' is neither"),
         ({"allowed_origins": "apex.example.com"}, "allowed_origins: 'apex.example.com' must look like https://"),
         ({"allowed_origins": "https://apex.example.com/"}, "allowed_origins: 'https://apex.example.com/' must look"),
+        ({"allowed_origins": "https://apex.example.com/ords"},
+         "allowed_origins: 'https://apex.example.com/ords' must look like https://apex.example.com, without the / and "
+         "path at the end"),
         ({"allowed_origins": "ftp://apex.example.com"}, "allowed_origins: 'ftp://apex.example.com' must look"),
     ],
-)
+)  # fmt: skip
 def test_settings_that_contradict_each_other(settings: dict[str, str], problem: str) -> None:
     (found,) = problems({f"{PREFIX}{name.upper()}": value for name, value in settings.items()})
 

@@ -5,6 +5,7 @@ docs/settings.md is generated from the descriptions here.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import tomllib
@@ -50,6 +51,9 @@ def _unless_empty(value: object) -> object:
 
 
 OptionalPath = Annotated[Path | None, BeforeValidator(_unless_empty)]
+
+_NO_NUMBER: Final = ("int_parsing", "int_from_float", "int_type", "float_parsing", "float_type")
+_UNITS: Final = {"_s": "seconds", "_bytes": "bytes"}
 
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
@@ -187,7 +191,7 @@ class Settings(RedisSettings, OracleSettings):
     metrics_key: OptionalSecret = Field(
         None, description="Key that may read /metrics and nothing else, at least 16 characters; api_keys may as well."
     )
-    tracing: bool = Field(False, description="Trace publishing with OpenTelemetry; needs the extra otel.")
+    tracing: bool = Field(False, description="Trace publishing with OpenTelemetry; needs its libraries: docs/metrics.md.")
     demo: bool = Field(False, description="Serve the demo at /demo (open mode only).")
 
     @property
@@ -209,6 +213,7 @@ class Settings(RedisSettings, OracleSettings):
         ]
         problems += [
             f"allowed_origins: {origin!r} must look like https://apex.example.com"
+            + (", without the / and path at the end" if origin.count("/") > 2 else "")
             for origin in self.allowed_origins
             if origin != "*" and (not origin.startswith(("http://", "https://")) or origin.count("/") != 2)
         ]
@@ -309,7 +314,9 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config_f
             where = origin[path[0]].name(path[0]) if path[0] in origin else path[0]
             text = fault["msg"].removeprefix("Value error, ")
             if fault["type"] == "extra_forbidden":
-                text = "there is no such setting"
+                text = no_such_setting(path[-1], "") if len(path) == 1 else "there is no such setting"
+            elif fault["type"] in _NO_NUMBER and len(path) == 1:
+                text = _no_number(path[0], merged[path[0]])
             problems.append(f"{'.'.join([where, *path[1:]])}: {text}")
         problems += _remaining_problems(merged, {str(fault["loc"][0]) for fault in faults})
     except ConfigurationError as error:
@@ -317,6 +324,20 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config_f
     if problems:
         raise ConfigurationError(problems)
     return settings
+
+
+def no_such_setting(name: str, prefix: str) -> str:
+    """Say so, with the setting that a mistyped name may mean; `prefix` stands before the names of variables."""
+    like = difflib.get_close_matches(name.lower(), Settings.model_fields, 1, 0.8)
+    shown = prefix + like[0].upper() if like and prefix else "".join(like)
+    return "there is no such setting" + (f"; you may mean {shown}" if shown else "")
+
+
+def _no_number(name: str, value: object) -> str:
+    """Say what a number was expected to be. No secret is a number, so the value may be shown."""
+    unit = next((text for end, text in _UNITS.items() if name.endswith(end)), None)
+    kind = "number" if Settings.model_fields[name].annotation is float else "whole number"
+    return f"{str(value)[:100]!r} is no " + (f"number of {unit}" if unit else kind)
 
 
 def _remaining_problems(merged: Mapping[str, Any], faulty: set[str]) -> list[str]:
@@ -337,7 +358,7 @@ def _from_environ(environ: Mapping[str, str], problems: list[str]) -> dict[str, 
             continue
         name = key[len(PREFIX) :].lower()
         if name not in Settings.model_fields:
-            problems.append(f"{key}: there is no such setting")
+            problems.append(f"{key}: {no_such_setting(name, PREFIX)}")
         elif name == "namespaces":
             problems.append(f"{key}: namespaces can only be set in the TOML file")
         else:
