@@ -191,7 +191,7 @@ class Settings(RedisSettings, OracleSettings):
     metrics_key: OptionalSecret = Field(
         None, description="Key that may read /metrics and nothing else, at least 16 characters; api_keys may as well."
     )
-    tracing: bool = Field(False, description="Trace publishing with OpenTelemetry; needs its libraries: docs/metrics.md.")
+    tracing: bool = Field(False, description="Trace publishing with OpenTelemetry; see docs/metrics.md.")
     demo: bool = Field(False, description="Serve the demo at /demo (open mode only).")
 
     @property
