@@ -209,6 +209,16 @@ def test_a_proxy_that_refuses_large_bodies_is_a_failure(
     assert "client_max_body_size 8m;" in told
 
 
+@breaks("proxy.body")
+def test_a_refusal_that_comes_in_two_parts_is_the_servers_own(make_patient: MakePatient) -> None:
+    """Headers first, the body with the next read: it was taken for a refusal of nginx."""
+    start = b"HTTP/1.1 413 Content Too Large\r\nX-Padding: "
+    headers = start + b"x" * (4096 - len(start) - 4) + b"\r\n\r\n"  # what is read at once, to the byte
+    with answering(headers + b'{"ok": false, "message": "too large"}') as port:
+        told = bad("proxy.body", make_patient({"url": f"http://127.0.0.1:{port}"}))
+    assert "the server takes less than" in told
+
+
 @pytest.mark.slow
 @breaks("proxy.body")
 def test_a_server_with_a_smaller_limit_is_a_failure(make_patient: MakePatient, server: ServerProcess) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import socket
@@ -227,8 +228,18 @@ def _announce(patient: Patient, size: int) -> tuple[int, str]:
             text = connection.recv(4096).decode("latin-1")
         except TimeoutError:
             return 0, ""  # it waits for the body, so it has nothing against it
+        text += _rest(connection) if " 413 " in text[:16] else ""
     words = text.split(maxsplit=2)
     return (int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0), text
+
+
+def _rest(connection: socket.socket) -> str:
+    """What follows the first part of an answer: who refuses stands in its body, which may come on its own."""
+    found = b""
+    with contextlib.suppress(OSError):
+        while len(found) < 4096 and b'"ok"' not in found and (part := connection.recv(4096)):
+            found += part
+    return found.decode("latin-1")
 
 
 _NEEDS: Final = ("config.loads", "tls.reachable")
