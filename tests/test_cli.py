@@ -199,7 +199,45 @@ def test_publish_reads_a_payload_from_standard_input_and_the_key_from_a_file(ser
     assert (url, message["payload"], key) == ("http://rtm", [1, 2], "the-key")
 
 
-@pytest.mark.parametrize("payload", ["Hello", "{", "", "NaN", "1 2"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["test", '{"value": "Hello"}'], "EVENT_NAME looks like JSON; for no event name write ''"),
+     (["test", "{value:Hello}"], "EVENT_NAME looks like JSON"), (["test", '"Hello"'], "EVENT_NAME looks like JSON"),
+     (["orders:*", "ping", "1"], "a message goes to one channel; * is for listening"),
+     (["test", "ping", "{value:", "Hello}"], "extra argument (Hello}); quote the JSON: '{"),
+     (["test", "ping", "{value:1}"], "PAYLOAD is not JSON"), (["test", "ping", "{value:1}"], "; quote the JSON: '{")],
+)  # fmt: skip
+def test_words_in_each_others_place_are_told(server: Server, words: list[str], said: str) -> None:
+    result = run("publish", *words)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert server.calls == []
+
+
+def test_an_empty_event_name_is_none(server: Server) -> None:
+    run("publish", "test", "", "5")
+
+    assert server.calls[0][2] == {"channel": "test", "eventName": None, "payload": 5, "id": None}
+
+
+@pytest.mark.parametrize("code", ["unauthorized", "forbidden"])
+def test_listen_without_a_token_is_told_how_to_make_one(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    tailing(monkeypatch, Refused(code, "no"))
+
+    hint = "; apex-rtm token mint USER CHANNEL --config FILE > token, then --token-file token"
+    assert run("listen", "a").stderr.endswith(f"refused: no{hint if code == 'unauthorized' else ''}\n")
+    assert run("listen", "a", environ={"APEX_RTM_TOKEN": "t"}).stderr.endswith("refused: no\n")
+
+
+def test_the_list_of_commands_cuts_no_sentence_off() -> None:
+    commands = run("-h").output.partition("Commands:")[2].splitlines()[1:]
+
+    assert len(commands) >= 10
+    assert all(line.endswith(".") and not line.endswith("...") for line in commands)
+
+
+@pytest.mark.parametrize("payload", ["Hello", "", "NaN", "1 2"])
 def test_a_payload_that_is_not_json_is_wrong_usage(server: Server, payload: str) -> None:
     result = run("publish", "test", "ping", payload)
 
@@ -212,7 +250,12 @@ def test_a_payload_that_is_not_json_is_wrong_usage(server: Server, payload: str)
 def test_a_refused_message_is_1_and_no_server_is_3(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.answer = Reached(401, "", {"message": "an API key is needed"})
     result = run("publish", "test")
-    assert (result.exit_code, result.stderr) == (1, "refused: an API key is needed\n")
+    assert (result.exit_code, result.stderr) == (
+        1, "refused: an API key is needed; --key-file FILE or APEX_RTM_API_KEY\n",
+    )  # fmt: skip
+    result = run("publish", "test", environ={"APEX_RTM_API_KEYS": "k"})
+    assert "the client reads APEX_RTM_API_KEY, one key" in result.stderr
+    assert run("publish", "test", environ={"APEX_RTM_API_KEY": "k"}).stderr == "refused: an API key is needed\n"
 
     def nobody(*_: object) -> Reached:
         raise Unreachable("no answer from there")
@@ -358,7 +401,15 @@ def test_a_lifetime_that_is_not_allowed_is_wrong_usage() -> None:
     result = run("token", "mint", "SCOTT", "--ttl", "0", environ=SECURED)
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "ttlSeconds must be 1 to 86400" in result.stderr
+    assert result.stderr == "--ttl: must be 1 to 86400 seconds (max_token_ttl_s)\n"
+
+
+@pytest.mark.parametrize("words", [["", "x"], ["SCOTT", ""], ["SCOTT", "c" * 4001]])
+def test_a_token_that_no_server_takes_is_not_minted(words: list[str]) -> None:
+    result = run("token", "mint", *words, environ=SECURED)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr
 
 
 def test_a_token_that_is_refused_is_told_why() -> None:

@@ -7,8 +7,10 @@ import contextlib
 import http.server
 import json
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from websockets.http11 import Response
 
 from apex_rtm.errors import Refused
 from apex_rtm.tail import Reached, Unreachable, _Follower, post, tail
+from tests.support.certificate import make_certificate
 from tests.support.script import Script, Visit, script
 
 
@@ -312,3 +315,50 @@ def test_an_answer_that_is_not_ours_is_shown_as_it_is(text: bytes) -> None:
 def test_where_nobody_answers_it_is_told(url: str, free_port: int) -> None:
     with pytest.raises(Unreachable, match="is apex-rtm serve running there"):
         post(url.format(port=free_port), "/api/broadcast", b"{}", None)
+
+
+@pytest.fixture
+def tls_port(tmp_path: Path) -> Iterator[int]:
+    """A port that speaks TLS, with a certificate that nobody trusts."""
+    pair = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "remedy"), [("https", r"apex-rtm doctor --remote --only tls --url https://"), ("http", "try https://")]
+)
+async def test_a_wrong_scheme_or_certificate_is_told(tls_port: int, scheme: str, remedy: str) -> None:
+    url = f"{scheme}://127.0.0.1:{tls_port}"
+
+    with pytest.raises(Unreachable, match=remedy) as posting:
+        await asyncio.to_thread(post, url, "/api/broadcast", b"{}", None)
+    with pytest.raises(Unreachable, match=remedy):
+        await tail(url, ["a"], None, None, print, print)
+
+    assert str(posting.value).isprintable()
+
+
+def test_a_key_that_no_header_holds_is_not_repeated() -> None:
+    with answering(200, b"{}") as (url, _), pytest.raises(Unreachable) as caught:
+        post(url, "/api/broadcast", b"{}", "top-secret\nx")
+
+    assert "top-secret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a..b"])
+async def test_an_address_that_cannot_be_read_is_told(url: str) -> None:
+    with pytest.raises(Unreachable):
+        post(url, "/api/broadcast", b"{}", None)
+    with pytest.raises(Unreachable):
+        await tail(url, ["a"], None, None, print, print)

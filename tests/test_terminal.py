@@ -12,12 +12,22 @@ from click.testing import CliRunner
 from apex_rtm.errors import ConfigurationError
 from apex_rtm.settings import Settings
 from apex_rtm.tail import Reached, Unreachable
-from apex_rtm.terminal import fail, load, reach, read_key, read_token, settings_options, stop_for_configuration
+from apex_rtm.terminal import (
+    fail,
+    load,
+    reach,
+    read_key,
+    read_token,
+    settings_options,
+    stop_for_configuration,
+    url_option,
+)
 
 
 def flags_of(*names: str) -> dict[str, click.Option]:
     command = click.command()(settings_options(names or None)(lambda: None))
-    return {flag: option for option in command.params if isinstance(option, click.Option) for flag in option.opts}
+    shown = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+    return {flag: option for option in shown for flag in option.opts}
 
 
 def test_every_setting_is_a_flag_but_secrets_and_tables() -> None:
@@ -106,3 +116,55 @@ def test_a_variable_with_more_than_a_line_is_refused_without_showing_it(
     assert "s3cret" not in said
     monkeypatch.setenv(name, " ")
     assert read(None) is None
+
+
+def _say(url: str) -> None:
+    click.echo(url)
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [("http://localhost:3000", "http://localhost:3000"), ("wss://rtm.example.com/rtm", "https://rtm.example.com/rtm"),
+     ("ws://[::1]:3000", "http://[::1]:3000")],
+)  # fmt: skip
+def test_an_address_is_taken_as_pages_write_it_too(given: str, used: str) -> None:
+    command = click.command()(url_option(_say))
+
+    assert CliRunner().invoke(command, ["--url", given]).output == f"{used}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("localhost:3001", "--url: write http://localhost:3001 (https:// "), ("http://[::1", "--url: it is no address"),
+     ("rtm.example.com/rtm", "--url: write http://rtm.example.com/rtm"), ("", "--url: write http://localhost:3000"),
+     ("http://a:x", "--url: it is no address"), ("http://u:top-secret@a", "--url: host, port and path only")],
+)  # fmt: skip
+def test_an_address_that_is_none_is_wrong_usage(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = click.command()(url_option(_say))
+    monkeypatch.setenv("APEX_RTM_URL", given or "ftp://")
+
+    for arguments in (["--url", given], []):
+        result = CliRunner().invoke(command, arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(said)
+        assert "top-secret" not in result.stderr
+
+
+def test_a_secret_as_a_flag_is_told_where_it_goes() -> None:
+    command = click.command()(settings_options()(lambda **_: None))
+
+    for arguments in (["--api-keys", "s3cret"], ["--jwt-secret=s3cret"], ["--console-key"]):
+        result = CliRunner().invoke(command, arguments)
+        name = arguments[0].split("=")[0].removeprefix("--").replace("-", "_")
+        assert result.exit_code == 2
+        assert f"APEX_RTM_{name.upper()} or {name} in the TOML file" in result.stderr
+        assert "s3cret" not in result.output
+
+
+def test_the_help_begins_with_what_most_people_set() -> None:
+    flags = flags_of()
+
+    assert [name for name in flags if name != "--config"][:4] == ["--host", "--port", "--engine", "--data-dir"]
+    metavars = [flags[name].metavar for name in ("--port", "--drain-delay-s", "--max-body-bytes", "--tls-cert")]
+    assert metavars == ["NUMBER", "SECONDS", "BYTES", "PATH"]
+    assert flags["--log-format"].metavar == "[auto|text|json]"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import click
 import msgspec
@@ -39,6 +40,8 @@ from apex_rtm.terminal import (
 from apex_rtm.tokens import TokenVerifier
 from apex_rtm.workers import Supervisor, end_with_supervisor, make_command, settings_of_worker
 
+_QUOTES: Final = """quote the JSON: '{"value": "Hello"}', or - reads it from standard input"""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="apex-rtm")
@@ -53,14 +56,32 @@ def main() -> None:
     """  # noqa: D301 - \b is click's mark for a paragraph that is not wrapped
 
 
-main.add_command(relay)
-main.add_command(database)
-main.add_command(deploy)
-main.add_command(secret)
-main.add_command(doctor)
+# Sentences that fit beside the names; the first ones of their help are longer.
+_SHORT: Final[dict[click.Command, str]] = {
+    relay: "Send the outbox of a database to a server.",
+    database: "Install and check the objects in the database.",
+    deploy: "Print or write the files of a deployment.",
+    secret: "Print a fresh secret.",
+    doctor: "Say what is wrong, and what mends it.",
+}
+for _command, _text in _SHORT.items():
+    _command.short_help = _text
+    main.add_command(_command)
 
 
-@main.command()
+class _Publish(click.Command):
+    """Says what is wrong with words that the shell has cut from JSON."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "extra argument" in error.message:
+                raise click.UsageError(f"{error.message}; {_QUOTES}", ctx) from error
+            raise
+
+
+@main.command(short_help="Run the server.")
 @settings_options()
 @click.option("--worker-number", type=int, hidden=True)
 def serve(config_file: Path | None, worker_number: int | None, **flags: Any) -> None:
@@ -97,7 +118,7 @@ def serve(config_file: Path | None, worker_number: int | None, **flags: Any) -> 
         click.echo("stopped", err=True)
 
 
-@main.command("check-config")
+@main.command("check-config", short_help="Check the settings and print them.")
 @settings_options()
 @click.option("--json", "as_json", is_flag=True, help="Print the settings as JSON.")
 def check_config(config_file: Path | None, as_json: bool, **flags: Any) -> None:
@@ -117,7 +138,7 @@ def check_config(config_file: Path | None, as_json: bool, **flags: Any) -> None:
     click.echo(f"The configuration is good ({'open' if settings.is_open else 'secured'} mode).", err=True)
 
 
-@main.command()
+@main.command(cls=_Publish, short_help="Publish one message.")
 @click.argument("channel")
 @click.argument("event_name", required=False)
 @click.argument("payload", required=False, default="null")
@@ -131,30 +152,60 @@ def publish(
 ) -> None:  # fmt: skip
     """Publish one message. PAYLOAD is JSON; - reads it from standard input.
 
+    A secured server wants one of its api_keys, from --key-file or APEX_RTM_API_KEY. For no event name write ''.
+
     \b
     Example:
       apex-rtm publish test ping '{"itemName": "P10_MESSAGE", "value": "Hello"}'
     """  # noqa: D301 - \b is click's mark for a paragraph that is not wrapped
-    text = sys.stdin.read() if payload == "-" else payload
-    try:
-        body = msgspec.json.encode(
-            {
-                "channel": channel,
-                "eventName": event_name,
-                "payload": msgspec.Raw(text.encode()),
-                "id": message_id,
-            }
-        )
-        msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        fail(EXIT_USAGE, f"PAYLOAD is not JSON: {error}; text needs its own quotes, as in '\"Hello\"'")
-    answer = reach(lambda: post(url, "/api/broadcast", body, read_key(key_file)))
+    _check_words(channel, event_name)
+    body = _message(channel, event_name or None, payload, message_id)
+    key = read_key(key_file)
+    answer = reach(lambda: post(url, "/api/broadcast", body, key))
     if answer.status != 200:
-        fail(EXIT_REFUSED, f"refused: {answer.message}")
+        fail(EXIT_REFUSED, f"refused: {answer.message}{_publish_remedy(answer.status, url, key)}")
+    if "offset" not in answer.body and not as_json:
+        fail(EXIT_REFUSED, f"no apex-rtm answers at {url}")
     click.echo(answer.text if as_json else f"published to {channel} at offset {answer.body['offset']}")
 
 
-@main.command()
+def _check_words(channel: str, event_name: str | None) -> None:
+    """End where words stand in each other's place: the server would take them."""
+    if channel.endswith("*"):
+        fail(EXIT_USAGE, "CHANNEL: a message goes to one channel; * is for listening")
+    if (event_name or "").lstrip().startswith(("{", "[", '"')):
+        fail(EXIT_USAGE, f"EVENT_NAME looks like JSON; for no event name write '': apex-rtm publish {channel} '' '…'")
+
+
+def _message(channel: str, event_name: str | None, payload: str, message_id: str | None) -> bytes:
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8-sig") if payload == "-" else payload
+        values = {"channel": channel, "eventName": event_name, "payload": msgspec.Raw(text.encode()), "id": message_id}
+        body = msgspec.json.encode(values)
+        msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        looks_cut = text.lstrip().startswith(("{", "["))
+        remedy = _QUOTES if looks_cut else "text needs its own quotes, as in '\"Hello\"'"
+        fail(EXIT_USAGE, f"PAYLOAD is not JSON: {error}; {remedy}")
+    except UnicodeError:
+        fail(EXIT_USAGE, "the message is not UTF-8")
+    return body
+
+
+def _publish_remedy(status: int, url: str, key: str | None) -> str:
+    if 300 <= status < 400 and url.startswith("http://"):
+        return f"HTTP {status}; try https://"
+    if status != 401 or key is not None:
+        return ""
+    is_servers = f"{PREFIX}API_KEYS" in os.environ
+    other = f" (the client reads {PREFIX}API_KEY, one key; {PREFIX}API_KEYS is the server's)" if is_servers else ""
+    return f"; --key-file FILE or {PREFIX}API_KEY{other}"
+
+
+_MINT_ONE: Final = "; apex-rtm token mint USER CHANNEL --config FILE > token, then --token-file token"
+
+
+@main.command(short_help="Print what arrives on channels.")
 @click.argument("channels", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, as received.")
 @click.option("--count", type=int, help="Stop after so many messages.")
@@ -168,6 +219,9 @@ def listen(
     channels: tuple[str, ...], as_json: bool, count: int | None, token_file: Path | None, url: str
 ) -> None:  # fmt: skip
     """Print what arrives on CHANNELS until Ctrl+C; a name may end in *.
+
+    A secured server wants a token: apex-rtm token mint USER CHANNEL --config FILE > token makes one, --token-file
+    token or APEX_RTM_TOKEN hands it over.
 
     \b
     Example:
@@ -189,12 +243,13 @@ def listen(
     try:
         reach(lambda: asyncio.run(tail(url, channels, token, count, show, note)))
     except Refused as refused:
-        fail(EXIT_REFUSED, f"refused: {refused.message}")
+        wants_token = token is None and refused.code == "unauthorized"
+        fail(EXIT_REFUSED, f"refused: {refused.message}{_MINT_ONE if wants_token else ''}")
     except KeyboardInterrupt:
         return
 
 
-@main.group()
+@main.group(short_help="Mint and read the tokens of browsers.")
 def token() -> None:
     """Mint and read the tokens of browsers."""
 
@@ -215,19 +270,29 @@ def _verifier(config_file: Path | None) -> TokenVerifier:
 @click.argument("user")
 @click.argument("channels", nargs=-1)
 @click.option("--session-id", help="APEX session id.")
-@click.option("--ttl", "ttl_s", default=3600, show_default=True, help="Seconds until it expires.")
+@click.option(
+    "--ttl", "ttl_s", metavar="SECONDS", type=int, default=3600, show_default=True, help="Seconds until it expires."
+)
 @config_option
 def token_mint(
     user: str, channels: tuple[str, ...], session_id: str | None, ttl_s: int, config_file: Path | None
 ) -> None:
     """Print a token for USER that grants CHANNELS (and the user's own channel).
 
+    It is signed with the server's own jwt_secret: name its TOML file with --config, or set APEX_RTM_JWT_SECRET.
+
     \b
     Example:
       apex-rtm token mint SCOTT 'app:100:*' --ttl 600
     """  # noqa: D301 - \b is click's mark for a paragraph that is not wrapped
+    if not user or not all(channels):
+        fail(EXIT_USAGE, "USER and CHANNELS must not be empty")
+    verifier = _verifier(config_file)
+    if not 1 <= ttl_s <= verifier.max_ttl_s:
+        fail(EXIT_USAGE, f"--ttl: must be 1 to {verifier.max_ttl_s:.0f} seconds (max_token_ttl_s)")
     try:
-        minted, _ = _verifier(config_file).mint(user, session_id, channels, ttl_s)
+        minted, _ = verifier.mint(user, session_id, channels, ttl_s)
+        verifier.verify(minted)  # what no server would take, such as too many channels, is told here
     except Refused as refused:
         fail(EXIT_USAGE, refused.message)
     click.echo(minted)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
@@ -38,7 +39,7 @@ class Reached:
 
 def post(url: str, path: str, body: bytes, key: str | None) -> Reached:
     """POST JSON. Raises Unreachable."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     headers = {"Content-Type": "application/json"} | ({"X-API-Key": key} if key else {})
     try:
@@ -50,12 +51,39 @@ def post(url: str, path: str, body: bytes, key: str | None) -> Reached:
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(f"no answer from {url}: {error}; is apex-rtm serve running there?") from error
+        raise Unreachable(f"no answer from {url}: {_words(error)}; {_remedy(url, error)}") from error
+    except ValueError:
+        # Of a header or an address that HTTP cannot carry. The library's words quote it, and it may be the key.
+        raise Unreachable(f"no answer from {url}: the address or the key cannot be sent") from None
     try:
         parsed = json.loads(text)
     except ValueError:
         parsed = {}
     return Reached(response.status, text.strip(), parsed if isinstance(parsed, dict) else {})
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise Unreachable(f"no answer from {url}: it is no address; write http://localhost:3000") from error
+
+
+def _words(error: Exception) -> str:
+    """Say what happened. A server that speaks TLS answers plain HTTP in bytes that would clear a terminal."""
+    return "".join(letter for letter in str(error) if letter.isprintable()) or type(error).__name__
+
+
+def _remedy(url: str, error: Exception) -> str:
+    """Say what to try next."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"apex-rtm doctor --remote --only tls --url {url}"
+    if isinstance(error, ssl.SSLError):
+        return "try http://, or is there another server on that port?"
+    is_garbled = isinstance(error, (ConnectionResetError, http.client.BadStatusLine, InvalidMessage))
+    if is_garbled and url.startswith("http://"):
+        return "try https://, or is there another server on that port?"
+    return "is apex-rtm serve running there?"
 
 
 async def tail(
@@ -71,7 +99,7 @@ async def tail(
     Ends after `count` publications. Raises Refused when the server does not want this client, Unreachable when the
     first connection fails.
     """
-    parts = urlsplit(url)
+    parts = _parts(url)
     ws_url = urlunsplit(("wss" if parts.scheme == "https" else "ws", parts.netloc, parts.path or "/", "", ""))
     follower = _Follower(channels, token, count, show, note)
     try:
@@ -89,11 +117,13 @@ async def tail(
                 note(f"connection lost ({code}), coming back")
     except InvalidStatus as error:
         body = error.response.body or b""
-        raise Refused(
-            "unauthorized", f"HTTP {error.response.status_code}: {body.decode('utf-8', 'replace')}"
-        ) from error
+        text = body.decode("utf-8", "replace")
+        hint = "; try https://" if "HTTPS port" in text and parts.scheme == "http" else ""
+        raise Refused("forbidden", f"HTTP {error.response.status_code}: {text}{hint}") from error
     except (OSError, InvalidHandshake, InvalidURI) as error:
-        raise Unreachable(f"no WebSocket at {ws_url}: {error}; is apex-rtm serve running there?") from error
+        raise Unreachable(f"no WebSocket at {ws_url}: {_words(error)}; {_remedy(url, error)}") from error
+    except UnicodeError as error:
+        raise Unreachable(f"no WebSocket at {ws_url}: it is no address") from error
     return Reached(200, "", {})
 
 
