@@ -102,6 +102,8 @@ def serve(config_file: Path | None, worker_number: int | None, **flags: Any) -> 
     def on_ready(base_url: str) -> None:
         page = f"{base_url}/demo" if settings.demo else base_url
         click.echo(f"apex-rtm {__version__} listens on {page} ({'open' if settings.is_open else 'secured'} mode)")
+        if settings.demo:
+            click.echo(f"The console is at {base_url}/console")
         if worker_number is not None:
             end_with_supervisor()
 
@@ -283,7 +285,7 @@ def token_mint(
 
     \b
     Example:
-      apex-rtm token mint SCOTT 'app:100:*' --ttl 600
+      apex-rtm token mint SCOTT 'app_100:*' --ttl 600
     """  # noqa: D301 - \b is click's mark for a paragraph that is not wrapped
     if not user or not all(channels):
         fail(EXIT_USAGE, "USER and CHANNELS must not be empty")
