@@ -25,8 +25,10 @@ _RESERVED_FILES: Final = 128  # as the server reserves them
 _SECRET_BITS: Final = 128.0
 _KEY_BITS: Final = 80.0
 # Words of documentation, tutorials and tests. A random secret holds none of them.
+# Each in one case: random text is letters only now and then, but never in that order of capitals.
+_WORDS: Final = re.compile(r"(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)(?:[-_ .](?:[a-z]+|[A-Z]+|[A-Z][a-z]+))+")
 _EXAMPLE_WORDS: Final = re.compile(
-    r"secret|example|change|your|test|password|sample|dummy|default|foobar|123456|abcdefg|qwert|[<>…\s]|\.\.\.",
+    r"secret|example|change|(?:\b|_)(?:your|test)(?:\b|_)|password|sample|dummy|default|foobar|123456|abcdefg|qwert|[<>…\s]|\.\.\.",
     re.IGNORECASE,
 )
 _SECRET_NAMES: Final = {
@@ -122,7 +124,7 @@ def weakness(secret: str, least_bits: float) -> str | None:
     """Say what is wrong with a secret, without repeating it."""
     if _EXAMPLE_WORDS.search(secret):
         return "looks like an example from a page, not like a random text"
-    if re.fullmatch(r"[A-Za-z]+([-_ .][A-Za-z]+)+", secret):
+    if _WORDS.fullmatch(secret):
         return "is made of words, which are guessed"
     bits = strength_bits(secret)
     return f"has at most {bits:.0f} bits, {least_bits:.0f} are needed" if bits < least_bits else None
