@@ -63,3 +63,18 @@ def test_a_password_is_taken_out(url: str, without: str, password: str | None) -
     assert split_password(url) == (without, password)
     assert parse_target(url).password == password
     assert parse_target(without, "other").password == "other"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://u:SEC/RETPW@h", "redis://u@x:SECRETPW@h", "redis://u:SE?C/RETPW@h", "redis://:SEC/RETPW@h"]
+)
+def test_a_password_that_is_not_encoded_is_never_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="%2F or %40") as caught:
+        parse_target(url)
+
+    assert "SE" not in str(caught.value)
+    assert "PW" not in str(caught.value)
+
+
+def test_a_path_with_an_at_sign_is_written_encoded() -> None:
+    assert parse_target("rediss://u@h?ca=/pki/a%40b.pem").ca == "/pki/a@b.pem"

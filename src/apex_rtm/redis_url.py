@@ -63,6 +63,9 @@ def parse_target(engine: str, password: str | None = None) -> Target:
         raise ValueError("it must be sqlite, memory or a URL like redis://host:6379/0")
     kind = scheme[2] or "single"
     rest = urlsplit("//" + engine[scheme.end() :])
+    if engine.count("@") > rest.netloc.count("@") or engine.count("@") > 1:
+        # What stands before that @ may be a password; no message may repeat any of it.
+        raise ValueError("a / or @ in a user or password is written %2F or %40; or set redis_password instead")
     user, _, hosts = rest.netloc.rpartition("@")
     addresses = tuple(_address(text, 26379 if kind == "sentinel" else 6379) for text in hosts.split(","))
     if kind == "single" and len(addresses) != 1:
@@ -80,7 +83,7 @@ def parse_target(engine: str, password: str | None = None) -> Target:
     if unknown:
         raise ValueError(f"there is no option {unknown[0]!r}, only {', '.join(_OPTIONS)}")
     return Target(
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,  # type: ignore[arg-type]  # one of the schemes above
         hosts=addresses,
         tls=scheme[1] == "rediss",
         user=unquote(user) or None,
