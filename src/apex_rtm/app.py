@@ -124,6 +124,7 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
     app = make_app(api, extra_routes=pages.routes)
     config = Config(
         app,
+        # uvicorn asks for classes, and calls them: a function that makes the protocol does as well.
         http=intake.connection,  # type: ignore[arg-type]
         ws=gateway.connection,  # type: ignore[arg-type]
         lifespan="off",

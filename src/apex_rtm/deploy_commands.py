@@ -118,7 +118,7 @@ def socket_command(output: Path | None, may_replace: bool, **site: Any) -> None:
 )
 @click.option("--stdout", "is_printed", is_flag=True, help="Print it, secrets and all, instead of writing it.")
 @click.option("--force", "may_replace", is_flag=True, help="Replace the file: its secrets are lost.")
-def config_command(output: Path, is_printed: bool, may_replace: bool, **site: Any) -> None:  # noqa: FBT001
+def config_command(output: Path, is_printed: bool, may_replace: bool, **site: Any) -> None:  # noqa: FBT001 - click
     """Write the configuration with fresh secrets, readable by its owner only.
 
     \b

@@ -71,7 +71,7 @@ class Service(uvicorn.Server):
         self._duties.on_ready()
 
     def _make_protocol(self) -> asyncio.Protocol:
-        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn itself does
             config=self.config, server_state=self.server_state, app_state={}, _loop=asyncio.get_running_loop()
         )
         return made

@@ -29,7 +29,7 @@ class Tracing:
 
     def __init__(self, tracer: Tracer) -> None:
         from opentelemetry.trace import SpanKind  # noqa: PLC0415 - an extra
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415 - an extra
 
         self._tracer = tracer
         self._propagator = TraceContextTextMapPropagator()
@@ -106,9 +106,9 @@ def make_tracing(*, is_wanted: bool) -> Tracing | None:
 
 def _make_provider() -> Any:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - an extra
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - an extra
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - an extra
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - an extra
 
     provider = TracerProvider(resource=Resource.create({"service.name": "apex-rtm"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))  # in a thread of its own; flushed at exit

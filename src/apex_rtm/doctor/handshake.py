@@ -111,7 +111,7 @@ def _connected(host: str, port: int, context: ssl.SSLContext, timeout_s: float) 
 
 def _chain(secure: ssl.SSLSocket, method: str) -> tuple[Certificate, ...]:
     """Read a chain. Python has it since 3.10, but hands out its decoded form under this private name only."""
-    found: Iterable[Any] = getattr(secure._sslobj, method)() or ()  # type: ignore[attr-defined]
+    found: Iterable[Any] = getattr(secure._sslobj, method)() or ()  # type: ignore[attr-defined]  # private
     return tuple(_certificate(one) for one in found)
 
 

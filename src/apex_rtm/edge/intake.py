@@ -102,7 +102,7 @@ class IntakeProtocol(HttpToolsProtocol):
         self._is_last = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Make room if there is none: the socket that has kept us waiting longest goes first."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)

@@ -49,7 +49,7 @@ def _make_redis(settings: Settings, journal: Journal, retention: Callable[[str],
     if find_spec("redis") is None:
         raise ConfigurationError([f"engine: the client library of Redis is not installed: {install_line('redis')}"])
     from apex_rtm.engine.redis.engine import RedisEngine  # noqa: PLC0415 - needs the library, which is an extra
-    from apex_rtm.engine.redis.layout import Layout  # noqa: PLC0415
+    from apex_rtm.engine.redis.layout import Layout  # noqa: PLC0415 - an extra, which may be absent
 
     password = settings.redis_password
     return RedisEngine(

@@ -64,7 +64,7 @@ class Wire:
             on_failure.callback(wire.close)
             try:
                 async with asyncio.timeout(timeout_s):
-                    await connection.connect()  # type: ignore[no-untyped-call]
+                    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
             except AuthenticationError as error:
                 raise Lost(f"{address} refuses the user or the password") from error
             except TimeoutError as error:
