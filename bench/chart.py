@@ -10,7 +10,7 @@ from typing import Final
 
 WIDTH, HEIGHT = 760, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 190, 46, 52
-_COLORS: Final = ("#2f81f7", "#8b949e", "#d29922", "#e5534b", "#a371f7", "#3fb950", "#db61a2")
+_COLORS: Final = ("#2f81f7", "#8b949e", "#d29922", "#e5534b", "#a371f7", "#3fb950", "#db61a2", "#76e3ea", "#bf8700")
 _STYLE: Final = """<style>
 text { font: 13px system-ui, sans-serif; fill: #1f2328 } .title { font-size: 15px; font-weight: 600 }
 .grid { stroke: #8b949e; stroke-opacity: .35 } .whisker { stroke: #1f2328; stroke-width: 1.5 }

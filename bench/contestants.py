@@ -6,11 +6,13 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import jwt
 
+from apex_rtm.edge.ring import Ring
 from bench.build import (
     PEERS,
     find_centrifugo,
@@ -58,7 +60,19 @@ APEX_RTM: Final = Peer(
     script=lambda _number: subscribe_to("test"),
     open_options={"protocol": "rtm.v1"},
 )
+APEX_RTM_PLAIN: Final = replace(
+    APEX_RTM,
+    name="apex-rtm-plain",
+    label="apex-rtm, `io_uring = false`",
+    environ=lambda launch: {**_apex_environ(launch), "APEX_RTM_IO_URING": "false"},
+)
 LIMIT: Final = Peer("c-limit", "C `send()` loop (the limit)", lambda launch: [str(limit_program()), str(launch.port)])
+LIMIT_URING: Final = replace(
+    LIMIT,
+    name="c-uring",
+    label="C, its sends by io_uring",
+    command=lambda launch: [str(limit_program()), str(launch.port), "uring"],
+)
 NODE_WS: Final = Peer(
     "node-ws",
     "Node `ws` + Express",
@@ -96,7 +110,16 @@ CENTRIFUGO: Final = Peer(
         "data": {"eventName": message["eventName"], "payload": message["payload"]},
     },
 )
-ALL: Final = (APEX_RTM, LIMIT, NODE_WS, UWEBSOCKETS, SOCKET_IO, WEBSOCKETS, CENTRIFUGO)
+ALL: Final = (APEX_RTM, APEX_RTM_PLAIN, LIMIT, LIMIT_URING, NODE_WS, UWEBSOCKETS, SOCKET_IO, WEBSOCKETS, CENTRIFUGO)
+
+
+def has_io_uring() -> bool:
+    """Whether apex-rtm would use it here."""
+    try:
+        Ring().close()
+    except OSError:
+        return False
+    return True
 
 
 def find_contestants() -> tuple[list[Peer], dict[str, str]]:
@@ -106,6 +129,7 @@ def find_contestants() -> tuple[list[Peer], dict[str, str]]:
         (("node-ws", "socket.io"), install_node_packages()),
         (("uwebsockets",), install_python_packages()),
         (("centrifugo",), install_centrifugo()),
+        (("c-uring", "apex-rtm-plain"), None if has_io_uring() else "the kernel here allows no io_uring"),
     ):
         if reason is not None:
             missing |= dict.fromkeys(names, reason)

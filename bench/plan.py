@@ -65,6 +65,11 @@ class Run:
             else:
                 return
 
+    @property
+    def programs(self) -> list[Peer]:
+        """The peers without those that are another in a mode of its own: where that mode makes no difference."""
+        return [peer for peer in self.peers if peer.name not in {"apex-rtm-plain", "c-uring"}]
+
     def those(self, *names: str) -> list[Peer]:
         """The peers of these names that take part, in the order of the names."""
         found = {peer.name: peer for peer in self.peers}

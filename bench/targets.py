@@ -11,6 +11,7 @@ from bench.plan import Scale
 
 US: Final = "apex-rtm"
 _LABELS: Final = {peer.name: peer.label for peer in ALL}
+_NOT_PEERS: Final = frozenset({US, "apex-rtm-plain", "c-limit", "c-uring"})
 FLAT: Final = 1.25  # what counts as independent: the noise of a shared machine
 
 
@@ -90,7 +91,7 @@ def _latency(ledger: Ledger) -> Verdict:
     what, target = "p99 delivery latency, 1,000 subscribers, 100 publications/s", "≤ every peer"
     scenario = "rate-100"
     mine = ledger.median(scenario, US, "p99_us")
-    peers = [name for name in ledger.peers(scenario, "p99_us") if name not in {US, "c-limit"}]
+    peers = [name for name in ledger.peers(scenario, "p99_us") if name not in _NOT_PEERS]
     if mine is None or not peers:
         return Verdict(what, target, "–", None)
     best = min(peers, key=lambda name: ledger.median(scenario, name, "p99_us") or 0)

@@ -77,6 +77,20 @@ def test_removing_leaves_nothing_behind() -> None:
     assert (registry._exact, registry._prefixes, registry._prefix_lengths) == ({}, {}, {})
 
 
+def test_a_list_is_the_same_object_until_it_changes() -> None:
+    one, two = sessions(2)
+    registry = Registry()
+    registry.add(parse_pattern("a"), one)
+    before = registry.listed("a")
+
+    registry.add(parse_pattern("b"), two)
+    assert registry.listed("a") is before == (one,)
+    registry.add(parse_pattern("a"), two)
+    assert registry.listed("a") == (one, two)
+    assert before == (one,)
+    assert registry.listed("b") == (two,)
+
+
 texts = st.text("ab*", min_size=1, max_size=4)
 
 
@@ -94,6 +108,8 @@ def test_the_registry_agrees_with_asking_every_pattern(steps: list[tuple[bool, s
         else:
             registry.remove(parse_pattern(text), everybody[who])
             held.discard((text, who))
+        now = {everybody[who] for text, who in held if parse_pattern(text).matches(channels[0])}
+        assert set(registry.listed(channels[0])) == now
 
     for channel in channels:
         wanted = {everybody[who] for text, who in held if parse_pattern(text).matches(channel)}

@@ -19,7 +19,7 @@ from bench.plan import Run
 FLOOD: Final[dict[str, Any]] = {"window": 32, "publishers": 32}
 RATE_PUBLISHERS = 8
 # Who is named in a target, and who shows where they stand.
-_LARGE: Final = ("apex-rtm", "c-limit", "node-ws", "uwebsockets", "centrifugo")
+_LARGE: Final = ("apex-rtm", "apex-rtm-plain", "c-limit", "c-uring", "node-ws", "uwebsockets", "centrifugo")
 SATURATING_RATE, LIGHT_RATE = 100, 20
 
 

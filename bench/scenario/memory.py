@@ -14,7 +14,7 @@ _SETTLE_S = 0.5
 
 def idle_connections(run: Run) -> None:
     """Open more and more; the figure is what each connection after the first few hundred added."""
-    for peer in run.peers:
+    for peer in run.programs:
         if peer.name != "c-limit":
             run.attempt(f"memory: {peer.name:12}", partial(_fill, run, peer))
 

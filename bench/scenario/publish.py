@@ -16,7 +16,7 @@ _DIGITS = 6
 def one_subscriber(run: Run) -> None:
     """One publisher, one subscriber, one publication at a time; then batches of 100 for who takes them."""
     for round_number in range(run.scale.rounds):
-        for peer in run.peers:
+        for peer in run.programs:
             run.attempt(f"one subscriber, round {round_number + 1}: {peer.name:12}", partial(_alone, run, peer))
 
 

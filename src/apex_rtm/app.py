@@ -14,7 +14,7 @@ from uvicorn.config import Config
 from apex_rtm.authorize import Authorizer
 from apex_rtm.clock import Clock, SystemClock
 from apex_rtm.counts import Counts
-from apex_rtm.edge.burst import write_burst, write_deflated_burst
+from apex_rtm.edge.burst import Burst
 from apex_rtm.edge.guard import Proxies
 from apex_rtm.edge.http import Api, make_app, make_doors
 from apex_rtm.edge.intake import Intake
@@ -72,8 +72,8 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
     engine = make_engine(settings, clock)
     revocations = Revocations(keep_s=settings.max_token_ttl_s + settings.clock_leeway_s)
     registry = Registry()
-    write = write_deflated_burst if settings.compression else write_burst
-    fanout = Fanout(registry, Counts(), clock.monotonic, _call_later, write)
+    burst = Burst()
+    fanout = Fanout(registry, Counts(), clock.monotonic, _call_later, burst.write)
     hub = Hub(engine, revocations, Presence(max_names=settings.presence_max_names), registry, fanout)
     hub.answer = partial(answer, hub)
     authorizer = Authorizer(
@@ -89,7 +89,7 @@ def compose(settings: Settings, clock: Clock | None = None, outbox: OutboxStore 
         per_user=settings.max_connections_per_user,
     )
     around = Surroundings(hub, authorizer, quota, _session_limits(settings), clock)
-    gateway = _make_gateway(settings, around)
+    gateway = _make_gateway(settings, around, burst)
     intake = Intake(
         settings.max_header_bytes,
         settings.max_headers,
@@ -175,7 +175,7 @@ def _session_limits(settings: Settings) -> SessionLimits:
     )
 
 
-def _make_gateway(settings: Settings, around: Surroundings) -> Gateway:
+def _make_gateway(settings: Settings, around: Surroundings, burst: Burst) -> Gateway:
     return Gateway(
         converse=lambda peer: Session(around, peer),
         quota=around.quota,
@@ -194,6 +194,7 @@ def _make_gateway(settings: Settings, around: Surroundings) -> Gateway:
         allowed_origins=settings.allowed_origins,
         reconnect_spread_s=settings.reconnect_spread_s,
         counts=around.hub.counts,
+        burst=burst,
     )
 
 
@@ -244,6 +245,8 @@ async def serve(settings: Settings, on_ready: Callable[[str], None], outbox: Out
 async def running(parts: Parts) -> AsyncIterator[None]:
     """Start the engine and the clockwork, and stop both in the right order."""
     await parts.engine.start(parts.hub)
+    if parts.settings.io_uring and parts.door is None:  # behind TLS, nothing is written past the transport
+        parts.gateway.burst.open()
     parts.hub.fanout.written_seq = parts.hub.journal.seq  # nobody was here to be written to
     for revocation in parts.engine.revocations():
         parts.hub.revocations.add(revocation)
@@ -259,6 +262,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await parts.engine.stop()
+        parts.gateway.burst.close()
 
 
 def _clockwork(parts: Parts) -> list[Coroutine[None, None, None]]:

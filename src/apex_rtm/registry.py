@@ -20,9 +20,11 @@ class Registry:
         self._prefix_lengths: dict[int, int] = {}
         self.count = 0
         """Subscriptions in all."""
+        self._listed: tuple[str, tuple[Session, ...]] = ("", ())
 
     def add(self, pattern: Pattern, session: Session) -> None:
         """Begin to deliver `pattern` to `session`."""
+        self._forget(pattern)
         table = self._prefixes if pattern.is_prefix else self._exact
         if pattern.is_prefix and pattern.stem not in table:
             length = len(pattern.stem)
@@ -33,6 +35,7 @@ class Registry:
 
     def remove(self, pattern: Pattern, session: Session) -> None:
         """Stop to deliver `pattern` to `session`."""
+        self._forget(pattern)
         table = self._prefixes if pattern.is_prefix else self._exact
         sessions = table.get(pattern.stem)
         if sessions is None or sessions.pop(session, None) is None:
@@ -69,6 +72,21 @@ class Registry:
             else:
                 more.update(sessions)
         return {**found, **more} if more else found
+
+    def listed(self, channel: str) -> tuple[Session, ...]:
+        """Everybody who gets a publication to `channel`: mostly the same object as the last time, until they change.
+
+        So whoever prepares something for them can tell that it is still good.
+        """
+        if self._prefixes:
+            return tuple(self.subscribers(channel))
+        if self._listed[0] != channel:
+            self._listed = (channel, tuple(self._exact.get(channel, ())))
+        return self._listed[1]
+
+    def _forget(self, pattern: Pattern) -> None:
+        if pattern.stem == self._listed[0]:
+            self._listed = ("", ())
 
     def exact_subscribers(self, channel: str) -> Collection[Session]:
         """Those who named this very channel: whom presence counts."""

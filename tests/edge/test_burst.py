@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from array import array
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from apex_rtm import codes
-from apex_rtm.edge import burst
-from apex_rtm.edge.burst import write_burst, write_deflated_burst
+from apex_rtm.edge.burst import Burst
 from apex_rtm.edge.ws import Connection
 from apex_rtm.engine.journal import Entry
 from apex_rtm.message import Position
 from apex_rtm.protocol import deflate, frame, unframe
 from tests.edge.test_ws import Edge
+from tests.support.ring import require_ring
 from tests.support.socket import FakePeer
 
 PATIENCE_S = 5.0
@@ -47,11 +50,11 @@ class Wire:
         data, self.received = self.received[:size], self.received[size:]
         return data
 
-    def fill(self) -> int:
+    def fill(self, burst: Burst) -> int:
         """Write until the kernel takes no more; return how many frames it were."""
         count = 0
         while self.connection.fd >= 0:
-            write_burst([self.session], [entry(count, b"x" * 5000)])
+            burst.write([self.session], [entry(count, b"x" * 5000)])
             count += 1
         return count
 
@@ -84,20 +87,32 @@ async def wire(**limits: Any) -> AsyncIterator[Wire]:
         await asyncio.sleep(0)
 
 
-async def test_a_burst_is_one_write_of_all_frames() -> None:
+@pytest.fixture(params=["one call each", "io_uring"])
+def burst(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Burst]:
+    """Both ways of writing, the second for any number of connections."""
+    made = Burst()
+    if request.param == "io_uring":
+        require_ring()
+        monkeypatch.setattr("apex_rtm.edge.burst._WORTH_A_RING", 1)
+        made.open()
+    yield made
+    made.close()
+
+
+async def test_a_burst_is_one_write_of_all_frames(burst: Burst) -> None:
     async with wire() as one, wire() as two:
         frames = [entry(number) for number in range(3)]
 
-        write_burst([one.session, two.session], frames)
+        burst.write([one.session, two.session], frames)
 
         for each in (one, two):
             assert await each.read(sum(len(e.frame) for e in frames)) == b"".join(e.frame for e in frames)
 
 
-async def test_what_the_kernel_does_not_take_comes_later_and_in_order() -> None:
+async def test_what_the_kernel_does_not_take_comes_later_and_in_order(burst: Burst) -> None:
     async with wire() as slow:
-        count = slow.fill()
-        write_burst([slow.session], [entry(count)])
+        count = slow.fill(burst)
+        burst.write([slow.session], [entry(count)])
         slow.connection.send(frame(b"reply"))
         assert slow.connection._transport.get_write_buffer_size() > 0
 
@@ -106,24 +121,24 @@ async def test_what_the_kernel_does_not_take_comes_later_and_in_order() -> None:
 
         # Caught up: directly again, behind everything.
         assert slow.connection.fd >= 0
-        write_burst([slow.session], [entry(7)])
+        burst.write([slow.session], [entry(7)])
         assert await slow.read(len(entry(7).frame)) == entry(7).frame
 
 
-async def test_a_reader_that_stands_still_has_a_bounded_outbox() -> None:
+async def test_a_reader_that_stands_still_has_a_bounded_outbox(burst: Burst) -> None:
     async with wire() as slow:
-        slow.fill()
+        slow.fill(burst)
         for number in range(1000):
-            write_burst([slow.session], [entry(number, b"x" * 10_000)])
+            burst.write([slow.session], [entry(number, b"x" * 10_000)])
 
         assert slow.edge.conversation.said("stalled") == [None]
         assert slow.connection._transport.get_write_buffer_size() < (1 << 22) + 50_000
 
 
-async def test_nothing_is_written_after_the_close_frame() -> None:
+async def test_nothing_is_written_after_the_close_frame(burst: Burst) -> None:
     async with wire() as each:
         each.connection.close(codes.DRAINING)
-        write_burst([each.session], [entry(1)])
+        burst.write([each.session], [entry(1)])
         each.connection.send(frame(b"late"))
 
         closing = frame(b"\x03\xf4draining")
@@ -186,7 +201,7 @@ def test_a_descriptor_is_the_connections_own_until_its_end_is_told(
         assert runner.run(run())
 
 
-async def test_after_its_end_nothing_is_written_to_the_descriptor() -> None:
+async def test_after_its_end_nothing_is_written_to_the_descriptor(burst: Burst) -> None:
     async with wire() as each:
         assert each.connection.fd == each.connection._transport.get_extra_info("socket").fileno()
         each.connection._transport.abort()
@@ -194,24 +209,145 @@ async def test_after_its_end_nothing_is_written_to_the_descriptor() -> None:
         await asyncio.sleep(0)
 
         assert each.connection.fd == -1
-        write_burst([each.session], [entry(1)])
+        burst.write([each.session], [entry(1)])
         each.connection.send(frame(b"late"))
 
 
-async def test_a_publication_is_compressed_once_for_all_who_can_read_that(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_connection_of_a_burst_gets_its_own_end_of_it(burst: Burst) -> None:
+    """Taken whole, taken in part, behind what waits already, and gone: in one list."""
+    async with wire() as first, wire() as behind, wire() as gone, wire() as last:
+        count = behind.fill(burst)
+        gone.far.close()
+        short, long = entry(count), entry(count + 1, b"x" * 1_000_000)
+
+        burst.write([each.session for each in (first, behind, gone, last)], [short])
+        burst.write([each.session for each in (first, behind, gone, last)], [long])
+
+        assert first.connection.fd == -1  # the kernel did not take a megabyte at once
+        for each in (first, last):
+            assert await each.read(len(short.frame) + len(long.frame)) == short.frame + long.frame
+            assert each.connection.fd >= 0
+        before = b"".join(entry(number, b"x" * 5000).frame for number in range(count))
+        assert await behind.read(len(before) + len(short.frame)) == before + short.frame
+        assert await behind.read(len(long.frame)) == long.frame
+
+
+async def test_who_has_ended_is_not_written_to_although_nobody_unsubscribed_it(burst: Burst) -> None:
+    """The kernel gives its number to the next socket: a remembered one would send a frame to a stranger."""
+    async with wire() as stays, wire() as ends:
+        for each in (stays, ends):
+            each.edge.gateway.burst = burst
+        audience = [stays.session, ends.session]
+        burst.write(audience, [entry(1)])
+        number = ends.connection.fd
+        near, far = socket.socketpair()
+        ends.connection._transport.abort()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        os.dup2(near.fileno(), number)
+        far.setblocking(False)
+
+        burst.write(audience, [entry(2)])
+
+        expected = entry(1).frame + entry(2).frame
+        assert await stays.read(len(expected)) == expected
+        with pytest.raises(BlockingIOError):
+            far.recv(1)
+        os.close(number)
+        near.close()
+        far.close()
+
+
+async def test_who_is_closed_or_stands_still_is_written_to_in_order(burst: Burst) -> None:
+    """Both leave the remembered audience at once, and the second comes back to it."""
+    async with wire() as stays, wire() as slow, wire() as closes:
+        everybody = [stays, slow, closes]
+        for each in everybody:
+            each.edge.gateway.burst = burst
+        audience = [each.session for each in everybody]
+        count = 0
+        while slow.connection.fd >= 0:
+            burst.write(audience, [entry(count, b"x" * 5000)])
+            await stays.read(len(entry(count, b"x" * 5000).frame))
+            await closes.read(len(entry(count, b"x" * 5000).frame))
+            count += 1
+        closes.connection.close(codes.DRAINING)
+        burst.write(audience, [entry(count)])
+
+        before = b"".join(entry(number, b"x" * 5000).frame for number in range(count)) + entry(count).frame
+        assert await slow.read(len(before)) == before
+        assert slow.connection.fd >= 0
+        burst.write(audience, [entry(count + 1)])
+        after = entry(count + 1).frame
+        assert await slow.read(len(after)) == after
+        closing = frame(b"\x03\xf4draining")
+        assert (await closes.read(len(closing)))[2:] == unframe(closing)
+        with pytest.raises(BlockingIOError):
+            closes.far.recv(1)
+
+
+class BreakingRing:
+    """Does what a ring does that the kernel leaves in the middle: the first was sent, the others were not tried."""
+
+    is_broken = False
+    closed = 0
+
+    def send(self, descriptors: array[int], data: bytes) -> list[tuple[int, int]]:
+        assert not self.is_broken
+        os.write(descriptors[0], data)
+        self.is_broken = True
+        return [(place, 0) for place in range(1, len(descriptors))]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+async def test_a_ring_that_breaks_loses_nothing_and_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apex_rtm.edge.burst._WORTH_A_RING", 1)
+    burst = Burst()
+    ring = burst._ring = cast(Any, BreakingRing())
+    async with wire() as one, wire() as two, wire() as three:
+        everybody = [one, two, three]
+        with capture_logs() as logs:
+            burst.write([each.session for each in everybody], [entry(1)])
+            burst.write([each.session for each in everybody], [entry(2)])
+
+        expected = entry(1).frame + entry(2).frame
+        assert [await each.read(len(expected)) for each in everybody] == [expected] * 3
+    assert ring.closed == 1
+    assert [log["event"] for log in logs] == ["io_uring.failed"]
+
+
+def test_without_io_uring_bursts_are_written_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OSError(errno.EPERM, "it is forbidden here")
+
+    monkeypatch.setattr("apex_rtm.edge.burst.Ring", refuse)
+    burst = Burst()
+    with capture_logs() as logs:
+        burst.open()
+
+    assert burst._ring is None
+    assert [(log["event"], log["reason"]) for log in logs] == [("io_uring.unavailable", "it is forbidden here")]
+    burst.close()
+
+
+async def test_a_publication_is_compressed_once_for_all_who_can_read_that(
+    burst: Burst, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[bytes] = []
 
     def note(framed: bytes) -> bytes:
         calls.append(framed)
         return deflate(framed)
 
-    monkeypatch.setattr(burst, "deflate", note)
+    monkeypatch.setattr("apex_rtm.edge.burst.deflate", note)
     long, short = entry(1, b"long " * 200), entry(2)
     async with wire() as plain, wire() as first, wire() as second:
         first.connection.deflates = second.connection.deflates = True
 
-        write_deflated_burst([first.session, plain.session], [long, short])
-        write_deflated_burst([second.session], [long])
+        burst.write([first.session, plain.session], [long, short])
+        burst.write([second.session], [long])
 
         assert await plain.read(len(long.frame) + len(short.frame)) == long.frame + short.frame
         small = deflate(long.frame)

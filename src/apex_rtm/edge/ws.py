@@ -25,6 +25,7 @@ from apex_rtm import codes
 from apex_rtm.clock import Clock
 from apex_rtm.codes import Close
 from apex_rtm.counts import Counts
+from apex_rtm.edge.burst import Burst
 from apex_rtm.edge.guard import Proxies, check_open_mode, check_origin
 from apex_rtm.edge.handshake import HandshakeProtocol, refusal, split_target
 from apex_rtm.errors import Refused, RtmError, Unavailable
@@ -81,6 +82,7 @@ class Gateway:
     draining: bool = False
     serves_pages: bool = False
     counts: Counts = field(default_factory=Counts)
+    burst: Burst = field(default_factory=Burst)
 
     def connection(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> Connection:
         """Make the protocol of one upgraded socket. Called by uvicorn with these keywords."""
@@ -130,7 +132,8 @@ class Connection(asyncio.Protocol):
         self._gateway.counts.paused.discard(self)
         self._cancel_timer()
         # From here on the kernel may give the number to another connection; see `_plain_descriptor`.
-        self.fd = self._plain_fd = -1
+        self._plain_fd = -1
+        self._write_to(-1)
         if self._conversation is not None:
             self._conversation.on_closed()
             self._conversation = None
@@ -144,7 +147,7 @@ class Connection(asyncio.Protocol):
         try:
             self._protocol.receive_data(data)
             if self._protocol.state is not OPEN:
-                self.fd = -1
+                self._write_to(-1)
             self._flush()
             for event in self._protocol.events_received():
                 self._on_event(event)
@@ -156,7 +159,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The peer will not send any more."""
-        self.fd = -1
+        self._write_to(-1)
         self._protocol.receive_eof()
         self._flush()
 
@@ -164,7 +167,7 @@ class Connection(asyncio.Protocol):
         """The peer reads slower than it is written to: it gets `write_timeout_s` to go on."""
         self._paused = True
         self._gateway.counts.paused.add(self)
-        self.fd = -1
+        self._write_to(-1)
         if self._protocol.state is OPEN:
             self._start_timer(self._gateway.limits.write_timeout_s, self._stall)
 
@@ -174,7 +177,7 @@ class Connection(asyncio.Protocol):
         self._gateway.counts.paused.discard(self)
         if self._protocol.state is OPEN:
             self._cancel_timer()
-            self.fd = self._plain_fd
+            self._write_to(self._plain_fd)
         if self._conversation is not None:
             self._conversation.on_writable()
             self._handle_texts(self._conversation)
@@ -230,7 +233,7 @@ class Connection(asyncio.Protocol):
     def close(self, close: Close) -> None:
         """Send the close frame; cut the connection when the peer does not answer in time."""
         if self._protocol.state is OPEN:
-            self.fd = -1
+            self._write_to(-1)
             self._protocol.send_close(close.code, close.reason)
             self._flush()
             self._start_timer(self._gateway.limits.close_timeout_s, self._transport.abort)
@@ -260,7 +263,7 @@ class Connection(asyncio.Protocol):
         if self._plain_fd >= 0 and self._transport.get_write_buffer_size():
             self.pause_writing()  # this was told to the HTTP protocol, whose socket it was until now
         else:
-            self.fd = self._plain_fd
+            self._write_to(self._plain_fd)
         self.deflates = self._protocol.deflates
         self._conversation = self._gateway.converse(self)
         wants_rtm = self._protocol.subprotocol == SUBPROTOCOL
@@ -336,6 +339,11 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     # ── outwards ──
+
+    def _write_to(self, number: int) -> None:
+        """Change where bursts write to: the descriptor, or -1 for the transport."""
+        self.fd = number
+        self._gateway.burst.forget()
 
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():
