@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ from apex_rtm.tracing import make_tracing
 
 _log = get_logger(__name__)
 _TICK_S = 1.0
+# Python looks for unreachable cycles after so many new objects. With its own 700, 9,000 clients that came back at once
+# cost 1.2 s of that, 0.26 s of them in one piece; with these, 0.3 s and 0.02 s. What is kept longer does not show.
+_COLLECT_AFTER = (5_000, 10, 10)
 _TIDY_REVOCATIONS_S = 60.0
 
 
@@ -230,6 +234,8 @@ async def serve(settings: Settings, on_ready: Callable[[str], None], outbox: Out
     listener = bind(settings)
     try:
         async with running(parts):
+            gc.freeze()  # what was imported and composed lives as long as the process: no collection looks at it again
+            gc.set_threshold(*_COLLECT_AFTER)
             host, port = listener.getsockname()[:2]
             scheme = "http" if parts.door is None else "https"
             base_url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
