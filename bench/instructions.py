@@ -53,11 +53,16 @@ def _publishing(server: Server, publications: int, body: bytes | None = None, **
 
 
 def measure() -> dict[str, int]:
-    """Start the server once and count everything."""
+    """Start the server in both of its ways to write, and count everything."""
     bench.peer.START_TIMEOUT_S = 300
     peer = dataclasses.replace(APEX_RTM, command=_command, environ=lambda launch: {
         **APEX_RTM.environ(launch), "PYTHONHASHSEED": "0", "APEX_RTM_PING_INTERVAL_S": "3600",
     })  # fmt: skip
+    with Server(peer, io_uring=False) as server:
+        server.subscribe(_FEW, patience=120)
+        few = _publishing(server, 100)
+        server.subscribe(_MANY - _FEW, patience=120)
+        one_by_one = (_publishing(server, 50) - few) / (_MANY - _FEW)
     with Server(peer) as server:
         server.subscribe(_FEW, patience=120)
         alone = _publishing(server, 100)
@@ -70,6 +75,7 @@ def measure() -> dict[str, int]:
         "a publish with one subscriber": round(alone),
         "a message of a batch of 100": round(in_batch),
         "a delivery (1 to 200 subscribers)": round((together - alone) / (_MANY - _FEW)),
+        "a delivery without io_uring": round(one_by_one),
         "a publish of 10,000 bytes, 200 subscribers": round(large),
     }
 
