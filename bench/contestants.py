@@ -66,7 +66,7 @@ APEX_RTM_PLAIN: Final = replace(
     label="apex-rtm, `io_uring = false`",
     environ=lambda launch: {**_apex_environ(launch), "APEX_RTM_IO_URING": "false"},
 )
-LIMIT: Final = Peer("c-limit", "C `send()` loop (the limit)", lambda launch: [str(limit_program()), str(launch.port)])
+LIMIT: Final = Peer("c-limit", "C `send()` loop", lambda launch: [str(limit_program()), str(launch.port)])
 LIMIT_URING: Final = replace(
     LIMIT,
     name="c-uring",

@@ -79,7 +79,7 @@ class Generator:
     def _good(self, command: str, **options: Any) -> Answer:
         answer = self._ask(" ".join([command, *(f"{key}={value}" for key, value in options.items())]))
         if not answer["ok"]:
-            raise LoadFailed(f"{command}: {json.dumps(answer)}")
+            raise LoadFailed(f"{command}: {_what_went_wrong(answer)}")
         return answer
 
     def _ask(self, line: str) -> Answer:
@@ -101,3 +101,21 @@ class Generator:
         path = Path(self._directory.name) / str(next(_numbers))
         path.write_text(text)
         return path
+
+
+def _what_went_wrong(answer: Answer) -> str:
+    """Say in words what was not as it should be."""
+    words = []
+    if "answered" in answer:
+        words.append(f"{answer['answered']:,} publications were answered")
+        words.append(
+            f"{answer['deliveries']:,} deliveries, {answer['least']:,} to {answer['most']:,} for each subscriber"
+        )
+    if answer.get("refused"):
+        words.append(f"{answer['refused']:,} refused: {answer['refusal'][:200]}")
+    if answer.get("closed"):
+        code = answer["close_code"]
+        words.append(f"{answer['closed']:,} connections ended " + (f"with code {code}" if code else "without a word"))
+    if answer.get("strange"):
+        words.append(f"{answer['strange']:,} frames were no publications")
+    return ", ".join(words) or json.dumps(answer)

@@ -132,7 +132,7 @@ def _delivery_table(ledger: Ledger, scenario: str) -> str:
             cells += [_cell(ledger, f"{load}-{scenario}", peer, "cpu_us"), _against(ledger, f"{load}-{scenario}", peer)]
         rows.append([*cells, _cell(ledger, f"flood-{scenario}", peer, "per_second", digits=0)])
     head = (
-        "CPU µs a delivery", "one at a time", "× limit", "back to back", "× limit", "flood", "× limit",
+        "CPU µs a delivery", "one at a time", "× C loop", "back to back", "× C loop", "flood", "× C loop",
         "a second, flood",
     )  # fmt: skip
     return _table(head, rows)

@@ -89,6 +89,11 @@ def test_a_list_is_the_same_object_until_it_changes() -> None:
     assert registry.listed("a") == (one, two)
     assert before == (one,)
     assert registry.listed("b") == (two,)
+    registry.add(parse_pattern("*"), one)
+    assert registry.listed("b") == (two, one)
+    assert registry.listed("b") is registry.listed("b")
+    registry.remove(parse_pattern("*"), one)
+    assert registry.listed("b") == (two,)
 
 
 texts = st.text("ab*", min_size=1, max_size=4)

@@ -78,14 +78,12 @@ class Registry:
 
         So whoever prepares something for them can tell that it is still good.
         """
-        if self._prefixes:
-            return tuple(self.subscribers(channel))
         if self._listed[0] != channel:
-            self._listed = (channel, tuple(self._exact.get(channel, ())))
+            self._listed = (channel, tuple(self.subscribers(channel)))
         return self._listed[1]
 
     def _forget(self, pattern: Pattern) -> None:
-        if pattern.stem == self._listed[0]:
+        if pattern.is_prefix or pattern.stem == self._listed[0]:
             self._listed = ("", ())
 
     def exact_subscribers(self, channel: str) -> Collection[Session]:

@@ -181,7 +181,7 @@ class Settings(RedisSettings, OracleSettings):
         "publication of 256 bytes and more, once for all of its subscribers.")  # fmt: skip
     io_uring: bool = Field(
         True, description="Write to many subscribers in one system call where Linux 5.18 or newer allows it; where "
-        "not, and with false, in one each, for about a fifth more processor time.")  # fmt: skip
+        "not, and with false, in one each, for about a third more processor time.")  # fmt: skip
     reconnect_spread_s: float = Field(5, ge=0, description="Clients come back spread over this time after a drain.")
 
     max_token_ttl_s: float = Field(86_400, gt=0, description="Longest life of a token; revocations are kept as long.")

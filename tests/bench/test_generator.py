@@ -39,13 +39,13 @@ def test_every_delivery_is_counted_once_with_its_latency(server: Server, load: d
 
 def test_a_delivery_too_few_is_a_failure(server: Server) -> None:
     server.subscribe(3)
-    with pytest.raises(LoadFailed, match='"deliveries": 15'):
+    with pytest.raises(LoadFailed, match="5 publications were answered, 15 deliveries, 5 to 5 for"):
         server.publish(5, fanout=4, hasty=1, patience=0.2)
 
 
 def test_a_delivery_too_many_is_a_failure(server: Server) -> None:
     server.subscribe(3)
-    with pytest.raises(LoadFailed, match='"ok": false'):
+    with pytest.raises(LoadFailed, match="15 deliveries, 5 to 5 for each"):
         server.publish(5, fanout=2)
 
 

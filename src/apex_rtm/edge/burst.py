@@ -55,7 +55,7 @@ class Burst:
         try:
             self._ring = Ring()
         except OSError as error:
-            _log.info("io_uring.unavailable", reason=error.strerror, remedy="none is needed: bursts cost a fifth more")
+            _log.info("io_uring.unavailable", reason=error.strerror, remedy="none is needed: a delivery costs a third more")
 
     def close(self) -> None:
         """Write without a ring from here on."""
@@ -85,7 +85,7 @@ class Burst:
         for peer in audience.others:
             peer.send(_join(entries, deflates=peer.deflates))
         if self._ring.is_broken:
-            _log.warning("io_uring.failed", remedy="restart when convenient: until then bursts cost a fifth more")
+            _log.warning("io_uring.failed", remedy="restart when convenient: until then a delivery costs a third more")
             self.close()
 
 
