@@ -129,9 +129,10 @@ def test_check_config_prints_what_is_in_force_and_hides_secrets(tmp_path: Path) 
 
 
 def test_check_config_is_json_where_that_is_wanted() -> None:
-    result = run("check-config", "--json", "--port", "5")
+    result = run("check-config", "--json", "--port", "5", "--no-io-uring")
 
     assert json.loads(result.stdout)["port"] == 5
+    assert json.loads(result.stdout)["io_uring"] is False
     assert result.stderr == ""
 
 

@@ -118,6 +118,7 @@ def test_the_directory_of_the_log(monkeypatch: pytest.MonkeyPatch, environ: dict
         ({}, None, {"history_size": "-1"}, "--history-size: Input should be greater than or equal to 0"),
         ({"APEX_RTM_ENGINE": "redis"}, None, {}, "APEX_RTM_ENGINE: it must be sqlite, memory or a URL like redis://host:6379/0"),
         ({}, None, {"history_ttl_s": "1h"}, "--history-ttl-s: '1h' is no number of seconds"),
+        ({"APEX_RTM_IO_URING": "perhaps"}, None, {}, "APEX_RTM_IO_URING: 'perhaps' is neither true nor false"),
         ({}, "max_body_bytes = '8M'", {}, "settings.toml: max_body_bytes: '8M' is no number of bytes"),
         ({}, "command_rate = []", {}, "settings.toml: command_rate: '[]' is no number"),
         ({}, "max_conections = 5", {},

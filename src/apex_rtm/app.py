@@ -239,7 +239,8 @@ async def serve(settings: Settings, on_ready: Callable[[str], None], outbox: Out
             host, port = listener.getsockname()[:2]
             scheme = "http" if parts.door is None else "https"
             base_url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-            _log.info("server.started", url=base_url, mode="open" if settings.is_open else "secured")
+            mode = "open" if settings.is_open else "secured"
+            _log.info("server.started", url=base_url, mode=mode, io_uring=parts.gateway.burst.has_ring)
             duties = _duties(parts, lambda: on_ready(base_url))
             await Service(parts.config, duties, Notifier.from_environ(os.environ)).serve([listener])
             _log.info("server.stopped")

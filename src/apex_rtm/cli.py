@@ -128,7 +128,7 @@ def check_config(config_file: Path | None, as_json: bool, **flags: Any) -> None:
 
     \b
     Example:
-      apex-rtm check-config --config /etc/apex-rtm.toml
+      apex-rtm check-config --config /etc/apex-rtm/apex-rtm.toml
     """  # noqa: D301 - \b is click's mark for a paragraph that is not wrapped
     settings = load(flags, config_file)
     values = settings.model_dump(mode="json")

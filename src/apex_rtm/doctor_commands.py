@@ -64,7 +64,7 @@ def doctor(
 
     \b
     Example:
-      apex-rtm doctor --config /etc/apex-rtm.toml --url wss://rtm.example.com --origin https://apex.example.com
+      apex-rtm doctor --config /etc/apex-rtm/apex-rtm.toml --url wss://rtm.example.com --origin https://apex.example.com
       apex-rtm doctor --only tls --remote --url wss://rtm.example.com
       apex-rtm doctor --only db --dsn dbhost:1521/orclpdb1 --oracle-user rtm --oracle-password-file password
     """  # noqa: D301 - \b is click's mark for a paragraph that is not wrapped

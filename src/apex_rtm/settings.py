@@ -180,8 +180,9 @@ class Settings(RedisSettings, OracleSettings):
         False, description="Offer permessage-deflate (RFC 7692): less traffic for clients far away, more work for each "
         "publication of 256 bytes and more, once for all of its subscribers.")  # fmt: skip
     io_uring: bool = Field(
-        True, description="Write to many subscribers in one system call where Linux 5.18 or newer allows it; where "
-        "not, and with false, in one each, for about a third more processor time.")  # fmt: skip
+        True, description="Write to eight subscribers and more in one system call by io_uring, where Linux 5.18 or "
+        "newer allows it and the server does not speak TLS itself. Otherwise each write is a call of its own, for "
+        "about a third more processor time.")  # fmt: skip
     reconnect_spread_s: float = Field(5, ge=0, description="Clients come back spread over this time after a drain.")
 
     max_token_ttl_s: float = Field(86_400, gt=0, description="Longest life of a token; revocations are kept as long.")
@@ -318,6 +319,8 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config_f
             text = fault["msg"].removeprefix("Value error, ")
             if fault["type"] == "extra_forbidden":
                 text = no_such_setting(path[-1], "") if len(path) == 1 else "there is no such setting"
+            elif fault["type"] == "bool_parsing" and len(path) == 1:
+                text = f"{str(merged[path[0]])[:100]!r} is neither true nor false"
             elif fault["type"] in _NO_NUMBER and len(path) == 1:
                 text = _no_number(path[0], merged[path[0]])
             problems.append(f"{'.'.join([where, *path[1:]])}: {text}")

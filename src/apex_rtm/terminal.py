@@ -109,6 +109,8 @@ def _option(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         flags.append("--dsn")
     text = f"{field.description}  [{PREFIX}{name.upper()}]"
     if field.annotation is bool:
+        if field.default:  # one that is on can only be switched off
+            flags[0] += f"/--no-{name.replace('_', '-')}"
         return click.option(*flags, name, default=None, help=text, is_flag=True)
     return click.option(*flags, name, default=None, help=text, type=str, metavar=_metavar(name, field.annotation))
 

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from apex_rtm.peer import Peer
 from apex_rtm.protocol import frame
 from tests.hardening.limited import rss_bytes
-from tests.integration.raw import BINARY, CLOSE, PING, TEXT, Raw, command, masked, raw
+from tests.integration.raw import BINARY, CLOSE, CONT, PING, TEXT, Raw, command, masked, raw
 from tests.support.server import SECURED, ServerProcess, run_server
 from tests.support.wire import wire
 
@@ -97,6 +97,26 @@ def test_compression_is_not_agreed_to(shared_open: ServerProcess) -> None:
         assert "sec-websocket-extensions" not in answer.headers
         socket.send(masked(TEXT, packed, rsv=4))
         assert socket.read_close() == 1002
+
+
+def test_what_was_compressed_counts_as_long_as_it_was(tmp_path: Path) -> None:
+    """Where compression was agreed to: a bomb is ended before it is unpacked, in one frame and in many."""
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(b"[" * 50_000_000) + packer.flush(zlib.Z_SYNC_FLUSH)
+    packed = packed.removesuffix(b"\0\0\xff\xff")
+    parts = [packed[at : at + 100] for at in range(0, len(packed), 100)]
+    with run_server(tmp_path, compression=True) as server:
+        before = rss_bytes(server.pid)
+        for frames in (
+            masked(TEXT, packed, rsv=4),
+            masked(TEXT, parts[0], fin=False, rsv=4) + b"".join(masked(CONT, part, fin=False) for part in parts[1:]),
+        ):
+            with raw(server.port) as socket:
+                answer = socket.upgrade(b"/", b"Sec-WebSocket-Extensions: permessage-deflate\r\n")
+                assert "permessage-deflate" in answer.headers["sec-websocket-extensions"]
+                socket.send(frames)
+                assert socket.read_close() == 1009
+        assert rss_bytes(server.pid) - before < 16_000_000
 
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br"])

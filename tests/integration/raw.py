@@ -17,7 +17,7 @@ UPGRADE = (
     b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 )
-TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
+CONT, TEXT, BINARY, CLOSE, PING = 0, 1, 2, 8, 9
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.support.ring import require_ring
 from tests.support.server import ServerProcess, run_server
 from tests.support.wire import Wire, wire
 
@@ -313,6 +315,26 @@ async def test_limits_of_a_connection_are_told(tmp_path: Path) -> None:
             assert (await client.ask(type="subscribe", channel="c"))["code"] == "limit_exceeded"
             await client.ask(type="unsubscribe", channel="a")
             await client.subscribe("c")
+
+
+# ── many at once ──
+
+
+@pytest.mark.parametrize("io_uring", [True, False])
+async def test_both_ways_to_write_deliver_the_same_and_the_log_says_which(tmp_path: Path, *, io_uring: bool) -> None:
+    if io_uring:
+        require_ring()
+    with run_server(tmp_path, io_uring=io_uring) as server:
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(wire(server.ws_url)) for _ in range(20)]
+            for client in clients:
+                await client.subscribe("a")
+            _broadcast(server, *({"channel": "a", "payload": number} for number in range(3)))
+
+            for client in clients:
+                assert [message["payload"] for message in await client.publications(3)] == [0, 1, 2]
+        (started,) = (json.loads(line) for line in server.log if "server.started" in line)
+    assert started["io_uring"] is io_uring
 
 
 # ── compression ──

@@ -20,7 +20,7 @@ ANALYZE = shutil.which("systemd-analyze")
 def test_systemd_accepts_the_unit_for_each_port(tmp_path: Path) -> None:
     text = (FOLDER / "apex-rtm@.service").read_text(encoding="utf-8")
     unit = tmp_path / "apex-rtm@3001.service"
-    unit.write_text(replace_each(text, [("/opt/apex-rtm/bin/apex-rtm", shutil.which("true") or "/bin/true")]))
+    unit.write_text(replace_each(text, [("/opt/apex-rtm/current/bin/apex-rtm", shutil.which("true") or "/bin/true")]))
 
     assert ANALYZE is not None
     done = subprocess.run(

@@ -55,7 +55,13 @@ class Burst:
         try:
             self._ring = Ring()
         except OSError as error:
-            _log.info("io_uring.unavailable", reason=error.strerror, remedy="none is needed: a delivery costs a third more")
+            remedy = "nothing is lost, a delivery costs a third more; docs/deploy.md, section 10, or io_uring = false"
+            _log.info("io_uring.unavailable", reason=error.strerror, remedy=remedy)
+
+    @property
+    def has_ring(self) -> bool:
+        """True while bursts go through io_uring."""
+        return self._ring is not None
 
     def close(self) -> None:
         """Write without a ring from here on."""

@@ -68,7 +68,7 @@ class Ring:
         self._number = self._syscall(_SYS_IO_URING_SETUP, _REQUESTS, address, 0, 0, 0, 0)
         if self._number < 0:
             code = ctypes.get_errno()
-            raise OSError(code, _REASONS.get(code, os.strerror(code)))
+            raise OSError(code, _REASONS.get(code, f"io_uring_setup: {os.strerror(code)}"))
         opened.callback(os.close, self._number)
         values = struct.unpack("=30I", params)
         requests, results, features = values[0], values[1], values[5]
@@ -167,7 +167,7 @@ class Ring:
 
 _REASONS: Final = {
     errno.ENOSYS: "this kernel has none, or a container hides it",
-    errno.EPERM: "it is forbidden here, by kernel.io_uring_disabled or by the filter of a container",
+    errno.EPERM: "it is forbidden here, by kernel.io_uring_disabled or by a seccomp filter, as of a container",
     errno.EINVAL: "it needs Linux 5.18 or newer",
 }
 
