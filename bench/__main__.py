@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 
 import click
 
-from bench.contestants import find_contestants
+from bench.contestants import ALL, find_contestants, has_io_uring
 from bench.ledger import Ledger
 from bench.machine import describe_machine
 from bench.plan import FULL, QUICK, Run
@@ -20,7 +21,10 @@ from bench.targets import judge
 @click.command()
 @click.option("--quick", is_flag=True, help="Smaller and once instead of three times; writes nothing.")
 @click.option("--only", multiple=True, type=click.Choice(list(SCENARIOS)), help="Run this scenario; repeatable.")
-@click.option("--peer", "peer_names", multiple=True, help="Let only these take part; repeatable.")
+@click.option(
+    "--peer", "peer_names", multiple=True, type=click.Choice([peer.name for peer in ALL]),
+    help="Let only these take part; repeatable.",
+)  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1), help="How often everybody takes a turn.")
 @click.option("--write/--no-write", default=None, help="Write docs/performance.md (default: for a full run).")
 def main(
@@ -32,12 +36,16 @@ def main(
     def say(text: str) -> None:
         click.echo(f"{time.monotonic() - started:6.1f} s  {text}")
 
+    if shutil.which("gcc") is None:
+        raise click.ClickException(
+            "the load generator is written in C: gcc is needed (apt install gcc / dnf install gcc)"
+        )
     raise_file_limit()
-    peers, missing = find_contestants()
+    peers, missing = find_contestants(peer_names)
     for name, reason in missing.items():
         say(f"{name} takes no part: {reason}")
-    if peer_names:
-        peers = [peer for peer in peers if peer.name in peer_names]
+    if not has_io_uring():
+        say("no io_uring here: apex-rtm writes one by one, as in a container that forbids it")
     scale = QUICK if quick else FULL
     if rounds is not None:
         scale = replace(scale, rounds=rounds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -122,15 +122,22 @@ def has_io_uring() -> bool:
     return True
 
 
-def find_contestants() -> tuple[list[Peer], dict[str, str]]:
-    """Install what is needed; return who takes part, and why the others do not."""
+def find_contestants(wanted: Sequence[str] = ()) -> tuple[list[Peer], dict[str, str]]:
+    """Install what those need who are wanted, without names all; return who takes part, and why the others do not."""
+    peers = [peer for peer in ALL if not wanted or peer.name in wanted]
     missing: dict[str, str] = {}
-    for names, reason in (
-        (("node-ws", "socket.io"), install_node_packages()),
-        (("uwebsockets",), install_python_packages()),
-        (("centrifugo",), install_centrifugo()),
-        (("c-uring", "apex-rtm-plain"), None if has_io_uring() else "the kernel here allows no io_uring"),
+    for names, find_fault in (
+        (("node-ws", "socket.io"), install_node_packages),
+        (("uwebsockets",), install_python_packages),
+        (("centrifugo",), install_centrifugo),
+        (("c-uring",), _no_io_uring),
     ):
+        concerned = [peer.name for peer in peers if peer.name in names]
+        reason = find_fault() if concerned else None
         if reason is not None:
-            missing |= dict.fromkeys(names, reason)
-    return [peer for peer in ALL if peer.name not in missing], missing
+            missing |= dict.fromkeys(concerned, reason)
+    return [peer for peer in peers if peer.name not in missing], missing
+
+
+def _no_io_uring() -> str | None:
+    return None if has_io_uring() else "io_uring is not to be had here"

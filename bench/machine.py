@@ -16,6 +16,7 @@ from typing import Any
 
 from apex_rtm import __version__
 from bench.build import HERE, PEERS, find_centrifugo
+from bench.contestants import has_io_uring
 from bench.peer import Peer
 
 
@@ -30,6 +31,7 @@ def describe_machine(
         "processor": _processor(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "kernel": platform.release(),
+        "io_uring": has_io_uring(),
         "congestion_control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
         "load_average": list(os.getloadavg()),
         "seconds": round(seconds),

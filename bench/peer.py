@@ -121,10 +121,14 @@ class Server:
                 list(self.peer.command(launch)), env=environ | dict(self.peer.environ(launch)), stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, cwd=launch.directory,
             )  # fmt: skip
-        for port in {self.port, self.http_port}:
-            self._wait_for(port)
-        self.generator = Generator()
-        self.generator.watch(self.pids)
+        try:
+            for port in {self.port, self.http_port}:
+                self._wait_for(port)
+            self.generator = Generator()
+            self.generator.watch(self.pids)
+        except BaseException:
+            self.stop()  # nobody else would
+            raise
 
     def stop(self) -> None:
         """Kill it, as a power cut would, and its generator."""

@@ -87,7 +87,7 @@ def _machine(machine: dict[str, Any]) -> str:
     text = (
         f"Measured on {machine['date']} at commit `{machine['commit']}`, in {machine['seconds']} s: "
         f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gib']} GiB, Linux {machine['kernel']}, "
-        f"TCP {machine['congestion_control']}. "
+        f"TCP {machine['congestion_control']}, {'io_uring' if machine['io_uring'] else 'no io_uring'}. "
         f"{versions}."
     )
     for name, reason in machine["missing"].items():
