@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -19,13 +20,20 @@ import structlog
 from apex_rtm import app
 from apex_rtm.app import Parts, compose, running, serve
 from apex_rtm.channels import parse_pattern
+from apex_rtm.edge.exchange import Exchange
+from apex_rtm.edge.handshake import HandshakeProtocol
+from apex_rtm.edge.intake import IntakeProtocol
+from apex_rtm.edge.ws import Connection
 from apex_rtm.engine.memory import MemoryEngine
 from apex_rtm.engine.sqlite import SqliteEngine
-from apex_rtm.errors import ConfigurationError
+from apex_rtm.errors import ConfigurationError, Refused
 from apex_rtm.revocations import Revocation
+from apex_rtm.session import Session
 from apex_rtm.settings import Namespace, Settings, load_settings
+from tests.support.certificate import make_certificate
 from tests.support.clock import FakeClock
 from tests.support.core import make_message
+from tests.support.ring import require_ring
 from tests.support.server import API_KEY, JWT_SECRET
 from tests.support.wire import wire
 
@@ -155,6 +163,35 @@ async def test_the_engine_is_stopped_whatever_happened(tmp_path: Path) -> None:
         pass
 
 
+def rings() -> int:
+    """How many rings this process has. Each has three descriptors, as `mmap` keeps some of its own."""
+    links = (Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are enough
+    return sum("io_uring" in str(link.readlink()) for link in links if link.is_symlink()) // 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"), [({}, 1), ({"io_uring": False}, 0), ({"tls": True}, 0)], ids=["on", "off", "under TLS"]
+)
+async def test_a_ring_is_there_for_as_long_as_the_server_runs(
+    tmp_path: Path, settings: dict[str, Any], count: int
+) -> None:
+    require_ring()
+    if settings.pop("tls", False):
+        certificate = make_certificate(tmp_path)
+        settings = {"tls_cert": certificate.cert, "tls_key": certificate.key}
+    before = rings()
+    parts = compose(make_settings(**settings))
+    async with running(parts):
+        assert (parts.gateway.burst.has_ring, rings() - before) == (count == 1, count)
+    assert (parts.gateway.burst.has_ring, rings() - before) == (False, 0)
+
+
+def test_who_fans_out_and_who_accepts_share_one_burst() -> None:
+    """Otherwise nobody would tell it that a connection must not be written to any more."""
+    parts = compose(make_settings())
+    assert parts.hub.fanout._write == parts.gateway.burst.write
+
+
 # ── serving ──
 
 
@@ -202,6 +239,35 @@ async def test_before_it_stops_it_says_so_to_everybody() -> None:
 
             assert await client.receive() == {"type": "draining", "reconnectWithinMs": 2000}
             assert await client.close_code() == 1012
+
+
+async def test_what_has_ended_is_freed_without_a_collection() -> None:
+    """A storm of clients that come and go must not pile up until the garbage collector finds the time."""
+
+    def alive() -> int:
+        kinds = {Connection, Exchange, HandshakeProtocol, IntakeProtocol, Refused, Session}
+        return sum(type(one) in kinds for one in gc.get_objects())
+
+    async with serving(make_settings(ping_interval_s=0.1)) as (url, _):
+        gc.collect()
+        before = alive()
+        gc.disable()
+        try:
+            for _ in range(3):
+                async with wire(url.replace("http", "ws", 1)) as client, httpx.AsyncClient(base_url=url) as http:
+                    await client.subscribe("a")
+                    assert (await http.post("/api/broadcast", json={"channel": "a"})).status_code == 200
+                    await client.publications(1)
+                    batch = {"messages": [{"channel": "b"}, {"channel": ""}]}
+                    assert (await http.post("/api/broadcast/batch", json=batch)).json()["results"][0]["ok"]
+                    assert (await http.post("/api/broadcast", content="{")).status_code == 400
+                    assert alive() > before
+            async with asyncio.timeout(10):
+                while alive() > before:  # noqa: ASYNC110 - no event tells that a session's last wake-up is over
+                    await asyncio.sleep(0.1)
+        finally:
+            gc.enable()
+            stop()
 
 
 async def test_a_server_that_cannot_use_its_port_does_not_start() -> None:

@@ -63,6 +63,10 @@ static void open_ring(void) {
   }
   ring.request = mmap(NULL, p.sq_entries * sizeof *ring.request, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
                       ring.fd, IORING_OFF_SQES);
+  if (ring.request == MAP_FAILED) {
+    perror("io_uring");
+    exit(1);
+  }
   ring.requests = p.sq_entries;
   ring.results = p.cq_entries;
   ring.sq_tail = (unsigned *)(queues + p.sq_off.tail);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -107,6 +108,11 @@ def serve(config_file: Path | None, worker_number: int | None, **flags: Any) -> 
         if worker_number is not None:
             end_with_supervisor()
 
+    # What was imported lives as long as the process: no collection need look at it again. What ends here is freed
+    # without one; where Python looks after every few hundred new objects, 9,000 clients that came back at once cost
+    # 1.2 s of looking in vain, 0.26 s of them in one piece. With these numbers it was 0.3 s and 0.02 s.
+    gc.freeze()
+    gc.set_threshold(5_000, 10, 10)
     try:
         if worker_number is not None:
             settings = settings_of_worker(settings, worker_number)

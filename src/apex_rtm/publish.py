@@ -39,7 +39,7 @@ class Publisher:
         self._check_rate(1)
         (result,) = await self._append([message if mark is None else mark(message)])
         if isinstance(result, Unavailable):
-            raise result
+            raise Unavailable(result.message)  # raising `result` would tie it to this frame, and the message with it
         return result
 
     async def publish_batch(self, body: bytes, mark: Mark | None = None) -> list[Published | RtmError]:
@@ -66,7 +66,7 @@ class Publisher:
             self._check_size(part)
             return decode_message(part)
         except Refused as refused:
-            return refused
+            return refused.with_traceback(None)  # that would tie it to the whole batch
 
     def _check_size(self, body: bytes | msgspec.Raw) -> None:
         size = len(memoryview(body))

@@ -40,7 +40,7 @@ class Session:
         self._warned = False
         self.id = secrets.token_urlsafe(9)
         self.identity: Identity | None = ANYBODY if around.authorizer.is_open else None
-        self._subscriptions = Subscriptions(around.hub, self, peer)
+        self._subscriptions = Subscriptions(around.hub, peer)
         self.connected_at = around.clock.now()
         self.ended = False
         self.arrival = Arrival()
@@ -337,10 +337,10 @@ class Session:
         if recovered:
             self._replay(subscription)
         else:
-            self._subscriptions.go_live(subscription)
+            self._subscriptions.go_live(subscription, self)
 
     def _replay(self, subscription: Subscription) -> None:
-        if not self._subscriptions.replay(subscription):
+        if not self._subscriptions.replay(subscription, self):
             # Retention overtook a slow reader: the promise of `recovered: true` cannot be kept.
             self.on_stalled()
 
@@ -368,7 +368,7 @@ class Session:
         return self._subscriptions.add(pattern)
 
     def _remove(self, name: str) -> None:
-        pattern = self._subscriptions.remove(name)
+        pattern = self._subscriptions.remove(name, self)
         if self._counts_for_presence(pattern):
             user = self.identity.user if self.identity else None
             self._around.hub.presence.leave(pattern.stem, user, self)
@@ -384,7 +384,7 @@ class Session:
             for channel in list(dict.fromkeys(channels or ["*"]))[: self._around.limits.max_channels]:
                 pattern = parse_pattern(channel)
                 self._around.hub.follow(pattern, None, lambda _: None)  # it knows of no waiting
-                self._subscriptions.go_live(self._add(pattern))
+                self._subscriptions.go_live(self._add(pattern), self)
         except Refused as refused:
             self.send(error_frame(refused.code, refused.message))
 

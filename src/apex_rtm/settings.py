@@ -180,7 +180,7 @@ class Settings(RedisSettings, OracleSettings):
         False, description="Offer permessage-deflate (RFC 7692): less traffic for clients far away, more work for each "
         "publication of 256 bytes and more, once for all of its subscribers.")  # fmt: skip
     io_uring: bool = Field(
-        True, description="Write to eight subscribers and more in one system call by io_uring, where Linux 5.18 or "
+        True, description="Write to 16 subscribers and more in one system call by io_uring, where Linux 5.18 or "
         "newer allows it and the server does not speak TLS itself. Otherwise each write is a call of its own, for "
         "about a third more processor time.")  # fmt: skip
     reconnect_spread_s: float = Field(5, ge=0, description="Clients come back spread over this time after a drain.")

@@ -30,13 +30,16 @@ class Subscription:
 
 
 class Subscriptions:
-    """All subscriptions of a connection, in the order in which they were made. At most one, the last, is `joining`."""
+    """All subscriptions of a connection, in the order in which they were made. At most one, the last, is `joining`.
 
-    __slots__ = ("_held", "_held_from", "_hub", "_peer", "_session", "by_name", "joining")
+    It is told its session each time: were the two to know each other, an ended connection would wait for the garbage
+    collector, with everything that it holds.
+    """
 
-    def __init__(self, hub: Hub, session: Session, peer: Peer) -> None:
+    __slots__ = ("_held", "_held_from", "_hub", "_peer", "by_name", "joining")
+
+    def __init__(self, hub: Hub, peer: Peer) -> None:
         self._hub = hub
-        self._session = session
         self._peer = peer
         self.by_name: dict[str, Subscription] = {}
         self.joining: Subscription | None = None
@@ -50,28 +53,28 @@ class Subscriptions:
         self.by_name[pattern.text] = subscription
         return subscription
 
-    def remove(self, name: str) -> Pattern:
+    def remove(self, name: str, session: Session) -> Pattern:
         """End a subscription, also one whose replay still waits for the peer."""
         subscription = self.by_name.pop(name)
-        if self._hub.departures and self._session not in self._hub.operators:
+        if self._hub.departures and session not in self._hub.operators:
             end_seq = self._hub.fanout.written_seq if self.is_live(name) else subscription.start_seq
-            self._hub.departures.note(self._session, subscription, end_seq)
-        self._hub.unsubscribe(subscription.pattern, self._session)
+            self._hub.departures.note(session, subscription, end_seq)
+        self._hub.unsubscribe(subscription.pattern, session)
         self._hub.unfollow(subscription.pattern)
         self._held.pop(name, None)
         if subscription is self.joining:
             self.joining = None
-            if self._held and not self._session.ended:  # only the replay knew how far they had come
-                self._session.on_stalled()
+            if self._held and not session.ended:  # only the replay knew how far they had come
+                session.on_stalled()
         return subscription.pattern
 
     def is_live(self, name: str) -> bool:
         """Tell whether it delivers at once; False where a replay must first come to the present."""
         return self.joining is None or (name != self.joining.pattern.text and name not in self._held)
 
-    def go_live(self, subscription: Subscription) -> None:
+    def go_live(self, subscription: Subscription, session: Session) -> None:
         """Deliver what is published from now on."""
-        self._hub.subscribe(subscription.pattern, self._session)
+        self._hub.subscribe(subscription.pattern, session)
 
     def recover(self, subscription: Subscription, since: Since) -> bool:
         """Set the subscription back to `since` if everything after it can be delivered in order, once."""
@@ -92,16 +95,16 @@ class Subscriptions:
         subscription.start_seq = missed[0].seq - 1 if missed else journal.seq
         return True
 
-    def replay(self, subscription: Subscription) -> bool:
+    def replay(self, subscription: Subscription, session: Session) -> bool:
         """Write what was missed as fast as the peer reads it, then go live. Nothing is queued: the log is the queue.
 
         Returns False when the log no longer holds what comes next.
         """
         self._hub.fanout.flush()
-        if self._session.ended:  # by what was just written: the peer does not read
+        if session.ended:  # by what was just written: the peer does not read
             return True
         if self.joining is None:
-            self._hold(subscription)
+            self._hold(subscription, session)
         pattern, overlapping = subscription.pattern, self._overlapping(subscription)
         others = _Deliverers(overlapping)
         live = _Deliverers(other for other in overlapping if other.pattern.text not in self._held)
@@ -111,7 +114,7 @@ class Subscriptions:
             if missed is None:
                 return False
             if not missed:
-                self._release(subscription)
+                self._release(subscription, session)
                 break
             frames: list[bytes] = []
             size_bytes = 0
@@ -135,25 +138,25 @@ class Subscriptions:
             self._hub.counts.replayed += len(frames)
             self._peer.send(b"".join(frames))
 
-    def _hold(self, subscription: Subscription) -> None:
+    def _hold(self, subscription: Subscription, session: Session) -> None:
         """Begin a replay, which from now on brings what narrower subscriptions would: all in the order of the journal.
 
         A client cannot tell through which of two subscriptions a publication came. It would take a live one for the
         place that the replay has come to, and a cut just then would skip all that lies between.
         """
         self.joining = subscription
-        self._session.arrival.forget()
+        session.arrival.forget()
         narrower = (other for other in self._overlapping(subscription) if _brings(subscription, other))
         self._held = {other.pattern.text: other for other in narrower}
         self._held_from = self._hub.journal.seq
         for other in self._held.values():
-            self._hub.unsubscribe(other.pattern, self._session)
+            self._hub.unsubscribe(other.pattern, session)
 
-    def _release(self, subscription: Subscription) -> None:
+    def _release(self, subscription: Subscription, session: Session) -> None:
         self.joining = None
-        self.go_live(subscription)
+        self.go_live(subscription, session)
         for other in self._held.values():
-            self.go_live(other)
+            self.go_live(other, session)
         self._held = {}
 
     def _overlapping(self, subscription: Subscription) -> list[Subscription]:

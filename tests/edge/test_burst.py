@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -20,11 +20,12 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from apex_rtm import codes
-from apex_rtm.edge.burst import Burst
+from apex_rtm.edge.burst import Burst, _Audience
 from apex_rtm.edge.ws import Connection
 from apex_rtm.engine.journal import Entry
 from apex_rtm.message import Position
 from apex_rtm.protocol import deflate, frame, unframe
+from apex_rtm.session import Session
 from tests.edge.test_ws import Edge
 from tests.support.ring import require_ring
 from tests.support.socket import FakePeer
@@ -258,38 +259,98 @@ async def test_who_has_ended_is_not_written_to_although_nobody_unsubscribed_it(b
         far.close()
 
 
-async def test_who_is_closed_or_stands_still_is_written_to_in_order(burst: Burst) -> None:
-    """Both leave the remembered audience at once, and the second comes back to it."""
-    async with wire() as stays, wire() as slow, wire() as closes:
-        everybody = [stays, slow, closes]
-        for each in everybody:
+async def test_who_stands_still_is_left_out_from_that_moment_on(burst: Burst) -> None:
+    """What is written then must not overtake what waits in its transport. Nothing else changes meanwhile."""
+    async with wire() as stays, wire() as slow:
+        for each in (stays, slow):
             each.edge.gateway.burst = burst
-        audience = [each.session for each in everybody]
-        count = 0
+        audience = [stays.session, slow.session]
+        count, expected = 0, b""
         while slow.connection.fd >= 0:
             burst.write(audience, [entry(count, b"x" * 5000)])
-            await stays.read(len(entry(count, b"x" * 5000).frame))
-            await closes.read(len(entry(count, b"x" * 5000).frame))
+            expected += entry(count, b"x" * 5000).frame
             count += 1
-        closes.connection.close(codes.DRAINING)
+        read = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                read += slow.far.recv(1 << 20)  # the kernel has room again, before the loop hears of it
         burst.write(audience, [entry(count)])
+        expected += entry(count).frame
 
-        before = b"".join(entry(number, b"x" * 5000).frame for number in range(count)) + entry(count).frame
-        assert await slow.read(len(before)) == before
+        assert read + await slow.read(len(expected) - len(read)) == expected
         assert slow.connection.fd >= 0
         burst.write(audience, [entry(count + 1)])
-        after = entry(count + 1).frame
-        assert await slow.read(len(after)) == after
+        assert await slow.read(len(entry(count + 1).frame)) == entry(count + 1).frame
+        assert await stays.read(len(expected)) == expected
+
+
+async def test_who_is_closed_is_left_out_from_that_moment_on(burst: Burst) -> None:
+    """No frame may follow the close frame (RFC 6455, section 5.5.1)."""
+    async with wire() as stays, wire() as closes:
+        for each in (stays, closes):
+            each.edge.gateway.burst = burst
+        audience = [stays.session, closes.session]
+        burst.write(audience, [entry(1)])
+        assert await closes.read(len(entry(1).frame)) == entry(1).frame
+        closes.connection.close(codes.DRAINING)
+        burst.write(audience, [entry(2)])
+
         closing = frame(b"\x03\xf4draining")
         assert (await closes.read(len(closing)))[2:] == unframe(closing)
         with pytest.raises(BlockingIOError):
             closes.far.recv(1)
+        assert await stays.read(2 * len(entry(1).frame)) == entry(1).frame + entry(2).frame
+
+
+@pytest.mark.parametrize("last_words", [b"\x88\x80\0\0\0\0", b""], ids=["close frame", "end of file"])
+async def test_who_says_goodbye_is_left_out_from_that_moment_on(burst: Burst, last_words: bytes) -> None:
+    async with wire() as stays, wire() as leaves:
+        for each in (stays, leaves):
+            each.edge.gateway.burst = burst
+        audience = [stays.session, leaves.session]
+        burst.write(audience, [entry(1)])
+        assert await leaves.read(len(entry(1).frame)) == entry(1).frame
+        if last_words:
+            leaves.connection.data_received(last_words)
+        else:
+            leaves.connection.eof_received()
+        burst.write(audience, [entry(2)])
+
+        answer = b"\x88\x00" if last_words else b""
+        assert await leaves.read(len(answer)) == answer
+        with pytest.raises(BlockingIOError):
+            leaves.far.recv(1)
+
+
+async def test_the_same_audience_is_made_ready_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_ring()
+    monkeypatch.setattr("apex_rtm.edge.burst._WORTH_A_RING", 1)
+    made: list[int] = []
+
+    class Counted(_Audience):
+        def __init__(self, sessions: Sequence[Session]) -> None:
+            made.append(len(sessions))
+            super().__init__(sessions)
+
+    monkeypatch.setattr("apex_rtm.edge.burst._Audience", Counted)
+    burst = Burst()
+    burst.open()
+    async with wire() as one, wire() as two:
+        audience, other = (one.session, two.session), (two.session,)
+        for sessions in (audience, audience, other, other, audience):
+            burst.write(sessions, [entry(1)])
+        burst.forget()
+        burst.write(audience, [entry(1)])
+    burst.close()
+
+    assert made == [2, 1, 2, 2]
 
 
 class BreakingRing:
     """Does what a ring does that the kernel leaves in the middle: the first was sent, the others were not tried."""
 
     is_broken = False
+    error_code = errno.ENOMEM
     closed = 0
 
     def send(self, descriptors: array[int], data: bytes) -> list[tuple[int, int]]:
@@ -315,7 +376,7 @@ async def test_a_ring_that_breaks_loses_nothing_and_is_not_used_again(monkeypatc
         expected = entry(1).frame + entry(2).frame
         assert [await each.read(len(expected)) for each in everybody] == [expected] * 3
     assert ring.closed == 1
-    assert [log["event"] for log in logs] == ["io_uring.failed"]
+    assert [(log["event"], log["reason"]) for log in logs] == [("io_uring.failed", "Cannot allocate memory")]
 
 
 def test_without_io_uring_bursts_are_written_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

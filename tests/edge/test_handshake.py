@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from websockets.typing import Subprotocol
 
-from apex_rtm.edge.handshake import HandshakeProtocol, refusal, select_subprotocol, split_target
+from apex_rtm.edge.handshake import HandshakeProtocol, refusal, split_target
 from apex_rtm.errors import Refused
 
 
@@ -33,8 +34,8 @@ def test_the_library_s_own_refusals_have_our_codes(status: int, code: str) -> No
 
 
 def test_only_our_subprotocol_is_taken() -> None:
-    assert select_subprotocol(HandshakeProtocol(1000), ["x", "rtm.v1"]) == "rtm.v1"  # type: ignore[list-item]
-    assert select_subprotocol(HandshakeProtocol(1000), []) is None
+    assert HandshakeProtocol(1000).select_subprotocol([Subprotocol("x"), Subprotocol("rtm.v1")]) == "rtm.v1"
+    assert HandshakeProtocol(1000).select_subprotocol([]) is None
 
 
 @pytest.mark.parametrize(

@@ -103,16 +103,6 @@ def test_what_is_not_taken_is_told_of_each(ring: Ring, pairs: list[Pair]) -> Non
     assert not ring.is_broken
 
 
-def test_no_thread_of_the_kernel_is_started(ring: Ring, pairs: list[Pair]) -> None:
-    """A request that were kept for later would be carried out by one, at a time of its own."""
-    before = set(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are all that is wanted
-    full, _ = pairs[0]
-    for _ in range(50):
-        ring.send(array("i", [full.fileno()]), bytes(65_536))
-
-    assert set(os.listdir("/proc/self/task")) == before  # noqa: PTH208
-
-
 def test_a_kernel_that_takes_only_some_breaks_the_ring(
     ring: Ring, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +147,41 @@ def test_a_kernel_that_refuses_is_named(code: int, words: str, monkeypatch: pyte
     with pytest.raises(OSError, match=words) as raised:
         Ring()
     assert raised.value.errno == code
+
+
+def test_a_kernel_that_takes_the_ring_and_nothing_in_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_ring()
+    whole = Ring._run
+
+    def refuse(ring: Ring, count: int, *, wait: bool) -> int:
+        made = ring._syscall
+
+        def enter(*_args: int) -> int:
+            ctypes.set_errno(errno.EPERM)
+            return -1
+
+        monkeypatch.setattr(ring, "_syscall", enter)
+        try:
+            return whole(ring, count, wait=wait)
+        finally:
+            monkeypatch.setattr(ring, "_syscall", made)
+
+    monkeypatch.setattr(Ring, "_run", refuse)
+    with pytest.raises(OSError, match="io_uring_enter: Operation not permitted"):
+        Ring()
+
+
+def test_every_request_is_waited_for(ring: Ring, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were one to outlive the call, the kernel would read memory that Python has given to somebody else."""
+    whole, calls = ring._syscall, []
+
+    def note(number: int, descriptor: int, count: int, wanted: int, *rest: int) -> int:
+        calls.append((count, wanted))
+        return int(whole(number, descriptor, count, wanted, *rest))
+
+    monkeypatch.setattr(ring, "_syscall", note)
+    ring.send(array("i", [near.fileno() for near, _ in pairs]), b"hello")
+    assert calls == [(len(pairs), len(pairs))]
 
 
 def test_a_kernel_that_keeps_requests_for_later_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

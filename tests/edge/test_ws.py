@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 from websockets.frames import Opcode
 
 from apex_rtm import codes
+from apex_rtm.edge.burst import Burst
 from apex_rtm.edge.guard import Proxies
 from apex_rtm.edge.ws import Connection, Conversation, EdgeLimits, Gateway
 from apex_rtm.limits import ConnectionQuota
@@ -80,6 +81,7 @@ class Edge:
         self.gateway = Gateway(
             self._converse, self.quota, Proxies(["10.0.0.0/8"]), EdgeLimits(**values), self.clock, is_open,
             () if is_open else ("https://apex.example.com",), reconnect_spread_s=3,
+            burst=Burst(),
         )  # fmt: skip
         self.state = ServerState()
         self.connection: Connection = self.gateway.connection(cast(Config, None), self.state, {})

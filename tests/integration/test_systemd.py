@@ -310,8 +310,8 @@ def test_the_server_needs_no_system_call_that_its_unit_forbids(tmp_path: Path) -
     process.stdout.close()
     used = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(errors="replace"), re.MULTILINE))
     assert {"epoll_wait", "fsync"} & used or {"epoll_pwait", "fdatasync"} & used  # it did see the server at work
-    # libuv does without io_uring where it is refused; SQLite gives files away only when it is root.
-    tolerated = {"io_uring_setup"} | ({"fchown"} if os.geteuid() == 0 else set())
+    # SQLite gives files away only when it is root.
+    tolerated = {"fchown"} if os.geteuid() == 0 else set()
     assert used - _allowed() <= tolerated, used - _allowed()
 
 

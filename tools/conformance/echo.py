@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 import uvicorn
 
 from apex_rtm.clock import SystemClock
+from apex_rtm.edge.burst import Burst
 from apex_rtm.edge.guard import Proxies
 from apex_rtm.edge.intake import Intake
 from apex_rtm.edge.ws import Conversation, EdgeLimits, Gateway
@@ -77,6 +78,7 @@ def _make_gateway(settings: Settings, converse: Callable[[Peer], Conversation]) 
         is_open=True,
         allowed_origins=(),
         reconnect_spread_s=settings.reconnect_spread_s,
+        burst=Burst(),
     )
 
 

@@ -15,7 +15,7 @@ from apex_rtm.protocol import deflate
 from apex_rtm.session import Session
 
 _log = get_logger(__name__)
-_WORTH_A_RING: Final = 8  # connections; below that, a system call for each costs less than filling a ring
+_WORTH_A_RING: Final = 16  # connections; below that, a system call for each costs no more than filling a ring
 
 
 class _Audience:
@@ -76,7 +76,8 @@ class Burst:
 
     def write(self, sessions: Sequence[Session], entries: Sequence[Entry]) -> None:
         """Write `entries` to every connection, compressed where that was negotiated. `sessions` must stay as it is."""
-        if self._ring is None or len(sessions) < _WORTH_A_RING:
+        ring = self._ring
+        if ring is None or len(sessions) < _WORTH_A_RING:
             _write_each(sessions, entries)
             return
         if self._audience.sessions is not sessions:
@@ -85,13 +86,15 @@ class Burst:
         left: list[tuple[Peer, bytes]] = []
         for deflates, peers, numbers in audience.lanes:
             data = _join(entries, deflates=deflates)
-            left += [(peers[place], data[max(sent, 0) :]) for place, sent in self._ring.send(numbers, data)]
+            left += [(peers[place], data[max(sent, 0) :]) for place, sent in ring.send(numbers, data)]
         for peer, rest in left:
             peer.queue(rest)  # it takes no more now, or is gone: the transport finds out which
         for peer in audience.others:
             peer.send(_join(entries, deflates=peer.deflates))
-        if self._ring.is_broken:
-            _log.warning("io_uring.failed", remedy="restart when convenient: until then a delivery costs a third more")
+        if ring.is_broken:
+            reason = os.strerror(ring.error_code) if ring.error_code else "the kernel took only some of the requests"
+            remedy = "restart when convenient: until then a delivery costs a third more"
+            _log.warning("io_uring.failed", reason=reason, remedy=remedy)
             self.close()
 
 

@@ -29,9 +29,17 @@ class HandshakeProtocol(ServerProtocol):
         super().__init__(
             extensions=_DEFLATE if compresses else None,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
-            select_subprotocol=select_subprotocol,
             max_size=max_frame_bytes,
         )
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        """Take rtm.v1 where it is offered; an old listener offers nothing and is welcome all the same."""
+        return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in subprotocols else None
+
+    def let_go(self) -> None:
+        """End what refers back to this object: an ended connection is to be freed without the garbage collector."""
+        del self.parser
+        self.parser_exc = None
 
     @property
     def deflates(self) -> bool:
@@ -60,11 +68,6 @@ def split_target(target: str) -> tuple[str, str]:
     except ValueError as error:
         raise Refused("not_found", "the WebSocket is at /") from error
     return url.path, url.query
-
-
-def select_subprotocol(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Take rtm.v1 where it is offered; an old listener offers nothing and is welcome all the same."""
-    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
 
 def refusal(error: RtmError, status: HTTPStatus | None = None) -> Response:

@@ -120,6 +120,7 @@ class IntakeProtocol(HttpToolsProtocol):
         self._stop_waiting()
         self._uncount()
         super().connection_lost(exc)
+        self.cycle = None  # type: ignore[assignment]  # it refers back
 
     def handle_websocket_upgrade(self) -> None:
         """From here on the socket is a WebSocket's, or closed with a refusal."""
@@ -133,6 +134,7 @@ class IntakeProtocol(HttpToolsProtocol):
             return
         self._uncount()
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # it refers back
 
     def data_received(self, data: bytes) -> None:
         """Count what arrives and completes nothing: a header line, a trailer, a chunk's extension may have no end."""

@@ -2,8 +2,8 @@
 
 The kernel takes a list of requests and carries out each within that call, since none of them may wait
 (MSG_DONTWAIT): when it returns, all results are there and the ring is empty again. What is saved is entering the kernel
-for each connection. Offsets and numbers are those of <linux/io_uring.h>, the same on every architecture; what
-they mean is in io_uring_setup(2), io_uring_enter(2) and io_uring_prep_send(3).
+for each connection. Offsets and numbers are those of <linux/io_uring.h>, the same on x86-64 and arm64; what they mean
+is in io_uring_setup(2), io_uring_enter(2) and io_uring_prep_send(3).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _RESULT_BYTES: Final = _RESULT.size
 _REQUEST: Final = struct.Struct("=BBHiQQIIQ24x")  # opcode flags ioprio fd offset address length msg_flags user_data
 
 _REQUESTS: Final = 1024  # 100 KB in all, and some 7 ms of sending: more at once would save nothing that shows
-_FULL_AFTER_BYTES: Final = 1 << 24
+_FULL_AFTER: Final = 100  # sends to a socket with the smallest buffer
 
 
 class Ring:
@@ -48,6 +48,8 @@ class Ring:
             raise OSError(errno.ENOSYS, "it is part of Linux")
         self.is_broken = False
         """The kernel did not take all requests: nothing may be sent with it any more."""
+        self.error_code = 0
+        """What the kernel said when it took none, as in errno."""
         self._count = 0  # requests so far: where both queues stand
         self._syscall = ctypes.CDLL(None, use_errno=True).syscall
         self._syscall.restype = ctypes.c_long
@@ -116,20 +118,22 @@ class Ring:
     def _check_kernel(self) -> None:
         """Fill a socket that nobody reads: a request that is kept for later would make the server wait for it."""
         near, far = socket.socketpair()
-        data = bytes(65_536)
         with near, far:
-            for _ in range(_FULL_AFTER_BYTES // len(data)):
-                left = self.send(array("i", [near.fileno()]), data, wait=False)
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel makes it the least that it allows
+            for _ in range(_FULL_AFTER):
+                left = self.send(array("i", [near.fileno()]), bytes(1024), wait=False)
                 if self.is_broken:
                     break
                 if left == [(0, -errno.EAGAIN)]:
                     return
+        if self.error_code:
+            raise OSError(self.error_code, f"io_uring_enter: {os.strerror(self.error_code)}")
         raise OSError(errno.ENOSYS, "this kernel's keeps what it cannot send at once")
 
     def send(self, descriptors: array[int], data: bytes, *, wait: bool = True) -> list[tuple[int, int]]:
         """Send `data` to each of the sockets `descriptors` (of type i), as much as they take now.
 
-        Return where that was not all of it: (place in `descriptors`, bytes taken or a negative errno). Never raises.
+        Return where that was not all of it: (place in `descriptors`, bytes taken or a negative errno).
         After a failure of the ring itself `is_broken` is true, and what was not tried is returned with 0 bytes.
         """
         left: list[tuple[int, int]] = []
@@ -161,7 +165,10 @@ class Ring:
         """Have the kernel carry out the next `count` requests; return how many it has done."""
         before = self._count & 0xFFFF_FFFF
         self._sq_tail[0] = (self._count + count) & 0xFFFF_FFFF
-        self._syscall(_SYS_IO_URING_ENTER, self._number, count, count if wait else 0, _ENTER_GETEVENTS, 0, 0)
+        # No request may outlive the call, for `data` may not: it waits for all, though there is nothing to wait for.
+        wanted = count if wait else 0
+        if self._syscall(_SYS_IO_URING_ENTER, self._number, count, wanted, _ENTER_GETEVENTS, 0, 0) < 0:
+            self.error_code = ctypes.get_errno()
         return (self._cq_tail[0] - before) & 0xFFFF_FFFF
 
 

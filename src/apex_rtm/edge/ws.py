@@ -79,10 +79,10 @@ class Gateway:
     is_open: bool
     allowed_origins: tuple[str, ...]
     reconnect_spread_s: float
+    burst: Burst
     draining: bool = False
     serves_pages: bool = False
     counts: Counts = field(default_factory=Counts)
-    burst: Burst = field(default_factory=Burst)
 
     def connection(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> Connection:
         """Make the protocol of one upgraded socket. Called by uvicorn with these keywords."""
@@ -141,6 +141,7 @@ class Connection(asyncio.Protocol):
             self._gateway.quota.leave(self.ip)
             self._gateway.counts.closes[self._protocol.final_code] += 1
             self._counted = False
+        self._protocol.let_go()
 
     def data_received(self, data: bytes) -> None:
         """Feed the protocol; one bad peer must never take the server down."""
@@ -214,7 +215,7 @@ class Connection(asyncio.Protocol):
 
     def queue(self, data: bytes) -> None:
         """Write through the transport, whose buffer is the bounded queue of this connection."""
-        if self._protocol._state is not OPEN:
+        if self._protocol._state is not OPEN or self._transport.is_closing():
             return
         self._transport.write(data)
         if self._paused:
@@ -341,7 +342,7 @@ class Connection(asyncio.Protocol):
     # ── outwards ──
 
     def _write_to(self, number: int) -> None:
-        """Change where bursts write to: the descriptor, or -1 for the transport."""
+        """Change where bursts write to: the descriptor, or -1 for the transport. Nothing else sets `fd`."""
         self.fd = number
         self._gateway.burst.forget()
 
