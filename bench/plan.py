@@ -31,7 +31,7 @@ class Scale:
 
 
 FULL: Final = Scale(
-    rounds=3, large=9000, deliveries=80_000, publishes=3000, rate_s=2.0,
+    rounds=3, large=9000, deliveries=80_000, publishes=3000, rate_s=4.0,
     channels=(10, 100, 1000, 10_000), subscribers=(10, 30, 100, 300, 1000, 3000, 9000),
     message_bytes=(100, 1000, 10_000, 100_000), user_connections=(1, 10, 100), history=(1, 10, 100, 1000, 10_000),
     memory_at=(500, 1000, 2000, 5000, 9000), recovering=5000,

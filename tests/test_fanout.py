@@ -69,9 +69,9 @@ def test_a_publication_by_itself_is_written_at_once(bench: Bench) -> None:
     assert bench.timers == []
 
 
-def test_what_follows_closely_waits_for_more_and_travels_together(bench: Bench) -> None:
+def test_what_follows_closely_travels_with_all_that_the_same_turn_of_the_loop_brings(bench: Bench) -> None:
     bench.follow("one", "a")
-    bench.write_takes_s = 0.0016
+    bench.write_takes_s = 0.004
     bench.publish("a")
 
     for _ in range(3):
@@ -79,20 +79,54 @@ def test_what_follows_closely_waits_for_more_and_travels_together(bench: Bench) 
         bench.publish("a")
 
     assert bench.take() == [(["one"], [1])]
-    assert bench.timers == [pytest.approx(0.0016)]
+    assert bench.timers == [0.0]
     bench.fanout._on_time()
     assert bench.take() == [(["one"], [2, 3, 4])]
     assert (bench.fanout.counts.deliveries, bench.fanout.counts.fanout.count) == (4, 2)
-    assert bench.fanout.counts.fanout.sum_s == pytest.approx(0.0032)
+    assert bench.fanout.counts.fanout.sum_s == pytest.approx(0.008)
 
 
-def test_nothing_waits_longer_than_the_bound(bench: Bench) -> None:
+def one_after_the_other(bench: Bench, turns: int, each: int = 1) -> list[float]:
+    """Publish right behind every flush, `each` requests a turn; return how long each turn waited."""
+    before = len(bench.timers)
+    for _ in range(turns):
+        for _ in range(each):
+            bench.publish("a")
+        bench.fanout._on_time()
+    return bench.timers[before:]
+
+
+@pytest.mark.parametrize(("write_takes_s", "wait_s"), [(0.003, 0.003), (1.0, MAX_WAIT_S)])
+def test_who_publishes_one_after_the_other_is_waited_for_as_long_as_a_flush_takes(
+    bench: Bench, write_takes_s: float, wait_s: float
+) -> None:
+    bench.follow("one", "a")
+    bench.write_takes_s = write_takes_s
+    bench.publish("a")
+
+    assert one_after_the_other(bench, 4) == [0.0] * 4
+    assert one_after_the_other(bench, 3, each=20) == [pytest.approx(wait_s)] * 3
+
+
+def test_waiting_ends_where_it_gathers_hardly_more(bench: Bench) -> None:
+    """A hundred publications a second at a server that is only just fast enough: waiting would delay each of them."""
     bench.follow("one", "a")
     bench.write_takes_s = 1.0
     bench.publish("a")
+
+    assert one_after_the_other(bench, 6) == [0.0] * 4 + [MAX_WAIT_S, 0.0]
+
+
+def test_where_many_come_at_once_nobody_waits(bench: Bench) -> None:
+    bench.follow("one", "a")
+    bench.write_takes_s = 1.0
     bench.publish("a")
 
-    assert bench.timers == [MAX_WAIT_S]
+    assert one_after_the_other(bench, 10, each=32) == [0.0] * 10
+    assert one_after_the_other(bench, 3) == [0.0] * 3
+    bench.clock.advance(1)
+    bench.publish("a")  # after a pause the count begins anew
+    assert one_after_the_other(bench, 5) == [0.0] * 4 + [MAX_WAIT_S]
 
 
 def test_what_waits_is_bounded_in_number_and_size(bench: Bench) -> None:
