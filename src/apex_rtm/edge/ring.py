@@ -82,20 +82,9 @@ class Ring:
         queues_bytes = max(sq_order + 4 * requests, cq_results + _RESULT_BYTES * results)
         queues = memoryview(opened.enter_context(_map(self._number, queues_bytes, 0)))
         table = memoryview(opened.enter_context(_map(self._number, _REQUEST_BYTES * requests, _OFFSET_OF_REQUESTS)))
+        flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
         for slot in range(requests):
-            _REQUEST.pack_into(
-                table,
-                _REQUEST_BYTES * slot,
-                _OP_SEND,
-                0,
-                0,
-                -1,
-                0,
-                0,
-                0,
-                socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,
-                slot,
-            )
+            _REQUEST.pack_into(table, _REQUEST_BYTES * slot, _OP_SEND, 0, 0, -1, 0, 0, 0, flags, slot)
         words, longs = table.cast("i"), table.cast("Q")
         self._descriptors, self._lengths, self._addresses = words[1::16], words[6::16], longs[2::8]
         numbers = queues.cast("I")
@@ -118,10 +107,11 @@ class Ring:
     def _check_kernel(self) -> None:
         """Fill a socket that nobody reads: a request that is kept for later would make the server wait for it."""
         near, far = socket.socketpair()
+        data = bytes(1024)
         with near, far:
             near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel makes it the least that it allows
             for _ in range(_FULL_AFTER):
-                left = self.send(array("i", [near.fileno()]), bytes(1024), wait=False)
+                left = self.send(array("i", [near.fileno()]), data, wait=False)
                 if self.is_broken:
                     break
                 if left == [(0, -errno.EAGAIN)]:
