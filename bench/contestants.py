@@ -110,6 +110,8 @@ CENTRIFUGO: Final = Peer(
         "data": {"eventName": message["eventName"], "payload": message["payload"]},
     },
 )
+VARIANTS: Final = frozenset({APEX_RTM_PLAIN.name, LIMIT_URING.name})
+"""Another of the programs in a mode of its own, measured where that mode makes a difference."""
 ALL: Final = (APEX_RTM, APEX_RTM_PLAIN, LIMIT, LIMIT_URING, NODE_WS, UWEBSOCKETS, SOCKET_IO, WEBSOCKETS, CENTRIFUGO)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from bench.contestants import VARIANTS
 from bench.generator import LoadFailed
 from bench.ledger import Ledger
 from bench.peer import Peer
@@ -67,8 +68,8 @@ class Run:
 
     @property
     def programs(self) -> list[Peer]:
-        """The peers without those that are another in a mode of its own: where that mode makes no difference."""
-        return [peer for peer in self.peers if peer.name not in {"apex-rtm-plain", "c-uring"}]
+        """The peers without their variants."""
+        return [peer for peer in self.peers if peer.name not in VARIANTS]
 
     def those(self, *names: str) -> list[Peer]:
         """The peers of these names that take part, in the order of the names."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from bench.contestants import ALL
+from bench.contestants import ALL, VARIANTS
 from bench.ledger import Ledger
 from bench.plan import Scale
 
 US: Final = "apex-rtm"
 _LABELS: Final = {peer.name: peer.label for peer in ALL}
-_NOT_PEERS: Final = frozenset({US, "apex-rtm-plain", "c-limit", "c-uring"})
+_NOT_PEERS: Final = VARIANTS | {US, "c-limit"}
 FLAT: Final = 1.25  # what counts as independent: the noise of a shared machine
 
 

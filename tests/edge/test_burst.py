@@ -65,8 +65,9 @@ def entry(number: int, payload: bytes = b"hello") -> Entry:
 
 
 @contextlib.asynccontextmanager
-async def wire(**limits: Any) -> AsyncIterator[Wire]:
+async def wire(burst: Burst | None = None, **limits: Any) -> AsyncIterator[Wire]:
     edge = Edge(outbox_max_bytes=1 << 22, **limits)
+    edge.gateway.burst = burst or edge.gateway.burst
     near, far = socket.socketpair()
     far.setblocking(False)
     connection = edge.gateway.connection(cast(Config, None), ServerState(), {})
@@ -235,9 +236,7 @@ async def test_each_connection_of_a_burst_gets_its_own_end_of_it(burst: Burst) -
 
 async def test_who_has_ended_is_not_written_to_although_nobody_unsubscribed_it(burst: Burst) -> None:
     """The kernel gives its number to the next socket: a remembered one would send a frame to a stranger."""
-    async with wire() as stays, wire() as ends:
-        for each in (stays, ends):
-            each.edge.gateway.burst = burst
+    async with wire(burst) as stays, wire(burst) as ends:
         audience = [stays.session, ends.session]
         burst.write(audience, [entry(1)])
         number = ends.connection.fd
@@ -261,9 +260,7 @@ async def test_who_has_ended_is_not_written_to_although_nobody_unsubscribed_it(b
 
 async def test_who_stands_still_is_left_out_from_that_moment_on(burst: Burst) -> None:
     """What is written then must not overtake what waits in its transport. Nothing else changes meanwhile."""
-    async with wire() as stays, wire() as slow:
-        for each in (stays, slow):
-            each.edge.gateway.burst = burst
+    async with wire(burst) as stays, wire(burst) as slow:
         audience = [stays.session, slow.session]
         count, expected = 0, b""
         while slow.connection.fd >= 0:
@@ -286,9 +283,7 @@ async def test_who_stands_still_is_left_out_from_that_moment_on(burst: Burst) ->
 
 async def test_who_is_closed_is_left_out_from_that_moment_on(burst: Burst) -> None:
     """No frame may follow the close frame (RFC 6455, section 5.5.1)."""
-    async with wire() as stays, wire() as closes:
-        for each in (stays, closes):
-            each.edge.gateway.burst = burst
+    async with wire(burst) as stays, wire(burst) as closes:
         audience = [stays.session, closes.session]
         burst.write(audience, [entry(1)])
         assert await closes.read(len(entry(1).frame)) == entry(1).frame
@@ -304,9 +299,7 @@ async def test_who_is_closed_is_left_out_from_that_moment_on(burst: Burst) -> No
 
 @pytest.mark.parametrize("last_words", [b"\x88\x80\0\0\0\0", b""], ids=["close frame", "end of file"])
 async def test_who_says_goodbye_is_left_out_from_that_moment_on(burst: Burst, last_words: bytes) -> None:
-    async with wire() as stays, wire() as leaves:
-        for each in (stays, leaves):
-            each.edge.gateway.burst = burst
+    async with wire(burst) as stays, wire(burst) as leaves:
         audience = [stays.session, leaves.session]
         burst.write(audience, [entry(1)])
         assert await leaves.read(len(entry(1).frame)) == entry(1).frame

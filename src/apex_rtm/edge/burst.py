@@ -21,19 +21,19 @@ _WORTH_A_RING: Final = 16  # connections; below that, a system call for each cos
 class _Audience:
     """Who gets a publication, as a ring wants it: found once, and good until `Burst.forget`."""
 
-    __slots__ = ("lanes", "others", "sessions")
+    __slots__ = ("lanes", "sessions")
 
     def __init__(self, sessions: Sequence[Session]) -> None:
         self.sessions = sessions
         peers = [session.peer for session in sessions]
-        self.others = [peer for peer in peers if peer.fd < 0]
-        """Those whose transport has to be asked."""
-        self.lanes: list[tuple[bool, list[Peer], array[int]]] = []
-        """Compressed or not, the connections, and their descriptors in the same order."""
+        self.lanes: list[tuple[bool, list[Peer], array[int], list[Peer]]] = []
+        """Compressed or not, the connections, their descriptors in the same order, and those that have a queue."""
         for deflates in (False, True):
-            lane = [peer for peer in peers if peer.fd >= 0 and peer.deflates == deflates]
-            if lane:
-                self.lanes.append((deflates, lane, array("i", [peer.fd for peer in lane])))
+            alike = [peer for peer in peers if peer.deflates == deflates]
+            if alike:
+                direct = [peer for peer in alike if peer.fd >= 0]
+                queued = [peer for peer in alike if peer.fd < 0]
+                self.lanes.append((deflates, direct, array("i", [peer.fd for peer in direct]), queued))
 
 
 _NOBODY: Final = _Audience(())
@@ -80,17 +80,16 @@ class Burst:
         if ring is None or len(sessions) < _WORTH_A_RING:
             _write_each(sessions, entries)
             return
-        if self._audience.sessions is not sessions:
-            self._audience = _Audience(sessions)
         audience = self._audience
+        if audience.sessions is not sessions:
+            audience = self._audience = _Audience(sessions)
         left: list[tuple[Peer, bytes]] = []
-        for deflates, peers, numbers in audience.lanes:
+        for deflates, direct, numbers, queued in audience.lanes:
             data = _join(entries, deflates=deflates)
-            left += [(peers[place], data[max(sent, 0) :]) for place, sent in ring.send(numbers, data)]
+            left += [(direct[place], data[max(sent, 0) :]) for place, sent in ring.send(numbers, data)]
+            left += [(peer, data) for peer in queued]
         for peer, rest in left:
             peer.queue(rest)  # it takes no more now, or is gone: the transport finds out which
-        for peer in audience.others:
-            peer.send(_join(entries, deflates=peer.deflates))
         if ring.is_broken:
             reason = os.strerror(ring.error_code) if ring.error_code else "the kernel took only some of the requests"
             remedy = "restart when convenient: until then a delivery costs a third more"
