@@ -306,6 +306,34 @@ def test_a_document_that_would_exhaust_a_recursive_parser_is_refused_first() -> 
         assert refusal(body) == ("invalid_json", "JSON is nested deeper than 128")
 
 
+json_values = st.recursive(
+    st.sampled_from(["", "[{", '"]"', "a\\", "}{", 1, None]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "]", '"', "[["]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+def depth_of(value: object) -> int:
+    parts = list(value.values()) if isinstance(value, dict) else value
+    return 1 + max(map(depth_of, parts), default=0) if isinstance(parts, list) else 0
+
+
+@PROPERTY
+@given(json_values, st.integers(1, 12))
+def test_depth_is_that_of_the_value(value: object, max_depth: int) -> None:
+    """Among so many brackets side by side that they have to be looked at."""
+    whole = [value] + [[]] * 12
+    body = json.dumps(whole).encode()
+
+    if depth_of(whole) <= max_depth:
+        check_json(body, max_depth=max_depth)
+    else:
+        with pytest.raises(Refused, match="nested deeper"):
+            check_json(body, max_depth=max_depth)
+
+
 def test_closing_brackets_buy_no_depth() -> None:
     """Were depth allowed below zero to count, `]]]]…` in front would hide what follows."""
     assert refusal(b"]" * 5000 + b"[" * 5000 + b"1e999")[0] == "invalid_json"

@@ -22,11 +22,13 @@ from apex_rtm.protocol import (
     PING_FRAME,
     Command,
     Since,
+    complete,
     decode_command,
     deflate,
     error_frame,
     frame,
     publication_frame,
+    publication_head,
     reply_frame,
     unframe,
 )
@@ -131,6 +133,14 @@ def test_a_publication_leaves_an_absent_meta_out() -> None:
     for body in (b'{"channel":"t"}', b'{"channel":"t","meta":null}'):
         published = json.loads(unframe(publication_frame(decode_message(body), "1", Position("e", 1))))
         assert published == {"channel": "t", "eventName": None, "payload": None, "id": "1", "epoch": "e", "offset": 1}
+
+
+def test_a_frame_that_is_made_in_two_steps_is_the_same() -> None:
+    for body in (b'{"channel":"a"}', b'{"channel":"a","eventName":"e","payload":[1],"meta":{"user":"SCOTT"}}'):
+        message, position = decode_message(body), Position("kx3Jw0aQ.1", 12)
+        assert frame(complete(publication_head(message, "order-17"), position)) == publication_frame(
+            message, "order-17", position
+        )
 
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

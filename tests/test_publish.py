@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apex_rtm.engine.memory import MemoryEngine
 from apex_rtm.errors import Refused, RtmError, Unavailable
@@ -14,6 +17,7 @@ from apex_rtm.publish import Publisher
 from tests.support.clock import FakeClock
 from tests.support.core import make_journal
 from tests.support.fault import FaultyEngine
+from tests.support.property import PROPERTY
 
 
 class Door:
@@ -139,6 +143,32 @@ async def test_a_wrong_batch_is_refused_as_a_whole(body: bytes, code: str) -> No
 
     assert caught.value.code == code
     assert door.engine.calls == []
+
+
+batches = st.lists(
+    st.sampled_from([
+        {"channel": "a"}, {"channel": "a", "id": "x"}, {"channel": ""}, {"channel": "a", "payload": "[{}"}, 5,
+        {"channel": "a", "meta": []}, {"channel": "a", "meta": None}, {"channel": "b", "eventName": 5}, {},
+    ]),
+    max_size=6,
+)  # fmt: skip
+
+
+@PROPERTY
+@given(batches)
+def test_a_batch_has_the_same_results_however_it_is_read(messages: list[Any]) -> None:
+    """One that is no longer than a message may be is read in one go, where nothing in it is wrong."""
+
+    async def read(max_message_bytes: int) -> Any:
+        door = Door(max_message_bytes=max_message_bytes)
+        try:
+            results = await door.publish_batch(*messages)
+        except Refused as refused:
+            return refused.code
+        payloads = [(bytes(message.payload), bytes(message.meta)) for call in door.engine.calls for message in call]
+        return [outcome(result) for result in results], payloads
+
+    assert asyncio.run(read(1000)) == asyncio.run(read(60))
 
 
 # ── the rate ──

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 import msgspec
@@ -15,7 +14,7 @@ from apex_rtm.errors import Refused
 
 MAX_EVENT_NAME_CHARACTERS: Final = 130
 MAX_ID_CHARACTERS: Final = 128
-_NULL: Final = msgspec.Raw(b"null")
+NULL: Final = msgspec.Raw(b"null")
 
 _USUAL_COMMAS: Final = 100  # in a message of a batch; with more than that for each, the items are counted first
 
@@ -34,9 +33,13 @@ class Message(msgspec.Struct, frozen=True, rename="camel"):
 
     channel: str | None = None
     event_name: str | None = None
-    payload: msgspec.Raw = _NULL
-    meta: msgspec.Raw = _NULL
+    payload: msgspec.Raw = NULL
+    meta: msgspec.Raw = NULL
     id: str | None = None
+
+
+class _Messages(msgspec.Struct, frozen=True):
+    messages: list[Message]
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -45,8 +48,7 @@ class Batch(msgspec.Struct, frozen=True):
     messages: list[msgspec.Raw]
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True):
     """What the publisher is told. `repeated` marks an id that was seen before and not delivered again."""
 
     id: str
@@ -55,6 +57,7 @@ class Published:
 
 
 _decode_message = msgspec.json.Decoder(Message).decode
+_decode_messages = msgspec.json.Decoder(_Messages).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
 
 
@@ -64,21 +67,34 @@ def decode_message(body: bytes | msgspec.Raw) -> Message:
         message = _decode_message(body or b"{}")
     except msgspec.DecodeError as error:
         raise _refusal(error) from error
+    return check_message(message)
+
+
+def check_message(message: Message) -> Message:
+    """Look at what its types do not say. Raises Refused (channel_required, bad_request)."""
     check_channel(message.channel or "")
     if message.event_name is not None and len(message.event_name) > MAX_EVENT_NAME_CHARACTERS:
         raise Refused("bad_request", f"eventName has more than {MAX_EVENT_NAME_CHARACTERS} characters")
     if message.id is not None and not 0 < len(message.id) <= MAX_ID_CHARACTERS:
         raise Refused("bad_request", f"id must have 1 to {MAX_ID_CHARACTERS} characters")
-    meta = bytes(message.meta)
-    if meta != b"null" and not meta.startswith(b"{"):
+    if message.meta != NULL and not bytes(message.meta).startswith(b"{"):
         raise Refused("bad_request", "meta must be an object")
     return message
+
+
+def decode_good_batch(body: bytes) -> list[Message] | None:
+    """Read a batch in one go, its messages still to be checked; None where it has to be split to find the bad ones."""
+    try:
+        return _decode_messages(body).messages
+    except msgspec.DecodeError:
+        return None
 
 
 def decode_batch(body: bytes, max_messages: int) -> list[msgspec.Raw]:
     """Split a batch whose JSON `check_json` has passed. Raises Refused (bad_request, too_large)."""
     too_large = Refused("too_large", f"a batch has at most {max_messages} messages (max_batch_messages)")
-    if body.count(b",") > _USUAL_COMMAS * max_messages and _has_more_items(body, max_messages):
+    usual_commas = _USUAL_COMMAS * max_messages
+    if len(body) > usual_commas and body.count(b",") > usual_commas and _has_more_items(body, max_messages):
         raise too_large
     try:
         parts = _decode_batch(body or b"{}").messages
@@ -134,6 +150,7 @@ _DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789E", b"000000000e")
 _STRING: Final = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
 _WHOLE_STRING: Final = re.compile(_STRING, re.DOTALL)
 _BRACKET_OR_COMMA: Final = re.compile(_STRING + rb"|([\[{])|([\]}])|(,)", re.DOTALL)
+_USUAL_DEPTH: Final = 4
 _NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
 _NEITHER_QUOTE_NOR_BRACKET: Final = bytes(set(_NO_BRACKET) - {ord('"')})
 
@@ -149,22 +166,34 @@ def check_json(body: bytes, *, max_depth: int) -> None:
             body.decode()
         except UnicodeDecodeError as error:
             raise Refused("invalid_json", f"the body is not UTF-8 (byte {error.start})") from error
-    if body.count(b"[") + body.count(b"{") > max_depth:
+    braces = body.count(b"{")
+    if braces > max_depth or braces + body.count(b"[") > max_depth:
         _check_depth(body, max_depth)
     digits_alike = body.translate(_DIGITS_TO_ZERO, b"+")
-    if _LARGE_EXPONENT in digits_alike or _LONG_RUN in digits_alike:
+    # `in` would raise and swallow an error first: it tries whether it is asked for a number.
+    if digits_alike.find(_LARGE_EXPONENT) >= 0 or digits_alike.find(_LONG_RUN) >= 0:
         _check_numbers(body)
 
 
 def _check_depth(body: bytes, max_depth: int) -> None:
     # Done on the text, in time linear in its length: a parser that recurses could be made to fall over first.
     if b"\\" not in body:
-        body = body.translate(None, _NEITHER_QUOTE_NOR_BRACKET)  # so that there is little left to search for strings
+        # Texts without brackets go, then there is little left to search for the others.
+        body = body.translate(None, _NEITHER_QUOTE_NOR_BRACKET).replace(b'""', b"")
+        if _is_shallow(body, max_depth):
+            return
     depth = 0
     for character in _WHOLE_STRING.sub(b"", body).translate(None, _NO_BRACKET):
         depth += 1 if character in b"[{" else -1
         if depth > max_depth:
             raise Refused("invalid_json", f"JSON is nested deeper than {max_depth}")
+
+
+def _is_shallow(brackets: bytes, max_depth: int) -> bool:
+    """Tell whether nothing is left when the innermost pairs are taken out a few times: so it is for most batches."""
+    for _ in range(min(_USUAL_DEPTH, max_depth // 2)):
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    return not brackets
 
 
 def _check_numbers(body: bytes) -> None:

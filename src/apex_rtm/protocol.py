@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from apex_rtm.errors import Refused
-from apex_rtm.message import Message, Position
+from apex_rtm.message import NULL, Message, Position
 
 SUBPROTOCOL: Final = "rtm.v1"
 PING_FRAME: Final = b"\x89\x00"
@@ -39,6 +39,23 @@ class Command(msgspec.Struct, frozen=True):
     since: Since | None = None
     presence: bool = False
     tokens: tuple[str, ...] = ()
+
+
+class _Head(msgspec.Struct, frozen=True, rename="camel"):
+    """The beginning of a publication, in the order of its members."""
+
+    channel: str | None
+    event_name: str | None
+    payload: msgspec.Raw
+    meta: msgspec.Raw | msgspec.UnsetType
+    id: str
+
+
+class _Publication(_Head, frozen=True, rename="camel"):
+    """All of it."""
+
+    epoch: str
+    offset: int
 
 
 _decode_command = msgspec.json.Decoder(Command).decode
@@ -90,19 +107,15 @@ def unframe(framed: bytes) -> bytes:
 
 def publication_frame(message: Message, message_id: str, position: Position) -> bytes:
     """Encode a publication once; these bytes go to every subscriber as they are."""
-    return frame(complete(publication_head(message, message_id), position))
+    channel, event_name, payload = message.channel, message.event_name, message.payload
+    meta = msgspec.UNSET if message.meta == NULL else message.meta
+    return frame(_encode(_Publication(channel, event_name, payload, meta, message_id, position.epoch, position.offset)))
 
 
 def publication_head(message: Message, message_id: str) -> bytes:
-    """Encode what is known of a publication before it has a position."""
-    meta = bytes(message.meta)
-    return b'{"channel":%b,"eventName":%b,"payload":%b%b,"id":%b' % (
-        _encode(message.channel),
-        _encode(message.event_name),
-        bytes(message.payload),
-        b"" if meta == b"null" else b',"meta":' + meta,
-        _encode(message_id),
-    )
+    """Encode what is known of a publication before it has a position; `complete` adds that."""
+    meta = msgspec.UNSET if message.meta == NULL else message.meta
+    return _encode(_Head(message.channel, message.event_name, message.payload, meta, message_id))[:-1]
 
 
 def complete(head: bytes, position: Position) -> bytes:

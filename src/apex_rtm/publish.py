@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
+from typing import TypeVar
 
 import msgspec
 
@@ -12,7 +13,15 @@ from apex_rtm.counts import Counts
 from apex_rtm.engine.base import Engine
 from apex_rtm.errors import Refused, RtmError, Unavailable
 from apex_rtm.limits import TokenBucket
-from apex_rtm.message import Message, Published, check_json, decode_batch, decode_message
+from apex_rtm.message import (
+    Message,
+    Published,
+    check_json,
+    check_message,
+    decode_batch,
+    decode_good_batch,
+    decode_message,
+)
 from apex_rtm.tracing import Mark
 
 
@@ -33,7 +42,7 @@ class Publisher:
 
     async def publish(self, body: bytes, mark: Mark | None = None) -> Published:
         """Publish the one message that `body` is, marked where it is traced. Raises Refused, Unavailable."""
-        self._check_size(body)
+        self._check_size(len(body))
         check_json(body, max_depth=self._max_json_depth)
         message = decode_message(body)
         self._check_rate(1)
@@ -45,31 +54,33 @@ class Publisher:
     async def publish_batch(self, body: bytes, mark: Mark | None = None) -> list[Published | RtmError]:
         """Publish many messages; one result each, in order. Raises Refused when the batch itself is wrong."""
         check_json(body, max_depth=self._max_json_depth)
-        parts = decode_batch(body, self._max_batch_messages)
-        self._check_rate(len(parts))
-        decoded = [self._decode(part) for part in parts]
+        decoded = self._decode_batch(body)
+        self._check_rate(len(decoded))
         good: Sequence[Message] = [message for message in decoded if isinstance(message, Message)]
         if mark is not None:
             good = [mark(message) for message in good]
-        published = iter(await self._append(good) if good else [])
+        published = iter(await self._append(good) if good else ())
         return [next(published) if isinstance(message, Message) else message for message in decoded]
 
     async def _append(self, messages: Sequence[Message]) -> list[Published | Unavailable]:
         began = perf_counter()
         results = await self._engine.publish(messages)
         self._counts.appends.observe(perf_counter() - began)
-        self._counts.unavailable += sum(1 for result in results if isinstance(result, Unavailable))
+        self._counts.unavailable += len([result for result in results if isinstance(result, Unavailable)])
         return results
 
-    def _decode(self, part: msgspec.Raw) -> Message | Refused:
-        try:
-            self._check_size(part)
-            return decode_message(part)
-        except Refused as refused:
-            return refused.with_traceback(None)  # that would tie it to the whole batch
+    def _decode_batch(self, body: bytes) -> list[Message | Refused]:
+        if len(body) <= self._max_message_bytes:  # and so is each of its messages
+            messages = decode_good_batch(body)
+            if messages is not None and len(messages) <= self._max_batch_messages:
+                return [_attempt(check_message, message) for message in messages]
+        return [_attempt(self._decode, part) for part in decode_batch(body, self._max_batch_messages)]
 
-    def _check_size(self, body: bytes | msgspec.Raw) -> None:
-        size = len(memoryview(body))
+    def _decode(self, part: msgspec.Raw) -> Message:
+        self._check_size(len(memoryview(part)))
+        return decode_message(part)
+
+    def _check_size(self, size: int) -> None:
         if size > self._max_message_bytes:
             limit = self._max_message_bytes
             raise Refused("too_large", f"the message has {size} bytes, at most {limit} are allowed (max_message_bytes)")
@@ -77,3 +88,13 @@ class Publisher:
     def _check_rate(self, count: int) -> None:
         if not self._bucket.take(self._clock.monotonic(), count):
             raise Refused("rate_limited", "more messages per second than publish_rate allows; try again")
+
+
+T = TypeVar("T")
+
+
+def _attempt(decode: Callable[[T], Message], part: T) -> Message | Refused:
+    try:
+        return decode(part)
+    except Refused as refused:
+        return refused.with_traceback(None)  # that would tie it to the whole batch

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from apex_rtm.channels import Pattern, parse_pattern
 from apex_rtm.engine.journal import Entry, Journal, Retention, new_epoch
 from apex_rtm.message import Position, Published
-from tests.support.core import add_to_journal, make_journal
+from tests.support.core import add_to_journal, make_journal, size_of
 from tests.support.property import PROPERTY
 
 A, ALL = parse_pattern("a"), parse_pattern("*")
@@ -244,7 +244,7 @@ def test_each_channel_keeps_its_own_number_of_publications() -> None:
 
 
 def test_all_channels_together_keep_no_more_bytes_than_allowed() -> None:
-    one = add_to_journal(make_journal(), "a").size_bytes
+    one = size_of([add_to_journal(make_journal(), "a")])
     journal = make_journal(max_bytes=3 * one)
 
     fill(journal, "aabbc")
@@ -354,7 +354,7 @@ def test_above_their_number_the_longest_unpublished_channel_is_forgotten() -> No
     assert journal.missed(A, before[0].position) == [before[2]]
     assert journal.missed(ALL, Position(journal.epoch, 1)) is None
     assert journal.take_dropped() == ({2: "b"}, ["b"])
-    assert journal.size_bytes == sum(entry.size_bytes for entry in journal._order.values())
+    assert journal.size_bytes == size_of(journal._order.values())
 
 
 def test_a_channel_that_is_forgotten_under_its_own_batch_goes_on_with_a_loss() -> None:
@@ -460,12 +460,12 @@ def test_above_their_number_the_oldest_ids_are_forgotten() -> None:
 @PROPERTY
 @given(st.text("abc", max_size=40), st.integers(0, 5), st.integers(0, 8))
 def test_the_books_balance_after_any_sequence(channels: str, size: int, kept: int) -> None:
-    one = add_to_journal(make_journal(), "a").size_bytes
+    one = size_of([add_to_journal(make_journal(), "a")])
     journal = make_journal(size=size, max_bytes=kept * one)
     entries = fill(journal, channels)
 
     held = [entry for log in journal.channels.values() for entry in log.entries]
-    assert journal.size_bytes == sum(entry.size_bytes for entry in held) <= kept * one
+    assert journal.size_bytes == size_of(held) <= kept * one
     assert sorted(entry.seq for entry in held) == list(journal._order)
     assert set(journal.evicted) == {entry.seq for entry in entries} - {entry.seq for entry in held}
     for log in journal.channels.values():

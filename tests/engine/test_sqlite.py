@@ -16,7 +16,7 @@ from apex_rtm.engine.sqlite import FILE_NAME, SqliteEngine
 from apex_rtm.errors import ConfigurationError, Unavailable
 from apex_rtm.message import Position, Published
 from apex_rtm.revocations import Revocation
-from tests.support.core import make_message
+from tests.support.core import make_message, size_of
 from tests.support.engines import REVOCATION_KEEP_S, Engines, Listener, at, kept, places, publish, tidy
 from tests.support.fault import Disk
 
@@ -67,7 +67,7 @@ async def test_what_was_answered_is_there_after_a_restart(engines: Engines, end:
 
     found = engine.journal.missed(ALL, at(engine.journal, 0)) or []
     assert [(entry.seq, entry.channel, entry.position, entry.frame) for entry in found] == before
-    assert engine.journal.size_bytes == sum(entry.size_bytes for entry in found)
+    assert engine.journal.size_bytes == size_of(found)
     assert engines.listener.entries == []  # what was delivered before is not delivered again
     (next_one,) = await publish(engine, "a")
     assert next_one.position == Position(before[0][2].epoch, 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +13,7 @@ import msgspec
 from apex_rtm.authorize import Authorizer
 from apex_rtm.counts import Counts
 from apex_rtm.engine.base import Engine
-from apex_rtm.engine.journal import Entry, Journal, Retention
+from apex_rtm.engine.journal import ENTRY_OVERHEAD_BYTES, Entry, Journal, Retention
 from apex_rtm.engine.memory import MemoryEngine
 from apex_rtm.fanout import Fanout
 from apex_rtm.hub import Hub
@@ -62,6 +62,11 @@ def add_to_journal(journal: Journal, channel: str, at: float = 0.0, message_id: 
     entry = Entry(journal.seq + 1, channel, position, at, frame, message_id or "id", message_id is not None)
     journal.append(entry)
     return entry
+
+
+def size_of(entries: Iterable[Entry]) -> int:
+    """What a journal says that it takes for these."""
+    return sum(len(entry.frame) + ENTRY_OVERHEAD_BYTES for entry in entries)
 
 
 class Core:

@@ -91,7 +91,7 @@ class Api:
 
     async def publish(self, body: bytes, mark: Mark | None = None) -> bytes:
         """Publish the one message that `body` is; return the answer. Raises Refused, Unavailable."""
-        return _encode({"ok": True, **_result(await self.publisher.publish(body, mark))})
+        return _encode(_answer(await self.publisher.publish(body, mark)))
 
     async def broadcast_batch(self, request: Request) -> Response:
         """POST /api/broadcast/batch."""
@@ -104,7 +104,7 @@ class Api:
     async def publish_batch(self, body: bytes, mark: Mark | None = None) -> bytes:
         """Publish many messages; return the answer. Raises Refused."""
         results = await self.publisher.publish_batch(body, mark)
-        return _encode({"ok": True, "results": [_batch_result(result) for result in results]})
+        return _encode({"ok": True, "results": [_answer(result) for result in results]})
 
     # ── rights ──
 
@@ -329,14 +329,19 @@ def whole_number(request: Request, name: str, default: int, most: int) -> int:
     return int(text)
 
 
-def _result(published: Published) -> dict[str, Any]:
-    return {"id": published.id, "epoch": published.position.epoch, "offset": published.position.offset}
+class _Answer(msgspec.Struct, frozen=True):
+    """What the sender of a message is told; a batch has one for each."""
+
+    ok: bool
+    id: str
+    epoch: str
+    offset: int
 
 
-def _batch_result(result: Published | RtmError) -> dict[str, Any]:
+def _answer(result: Published | RtmError) -> _Answer | dict[str, Any]:
     if isinstance(result, RtmError):
         return {"ok": False, "code": result.code, "message": result.message}
-    return {"ok": True, **_result(result)}
+    return _Answer(True, result.id, result.position.epoch, result.position.offset)
 
 
 def _ready_json(body: bytes) -> Response:

@@ -9,23 +9,22 @@ from __future__ import annotations
 import base64
 import itertools
 import secrets
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import msgspec
+
 from apex_rtm.channels import Pattern
 from apex_rtm.message import Position, Published
 
-_ENTRY_OVERHEAD_BYTES: Final = (
-    400  # an Entry, its place in both indexes and its channel name, measured with tracemalloc
-)
+ENTRY_OVERHEAD_BYTES: Final = 400  # an Entry, its place in both indexes and its channel name, measured with tracemalloc
 _SWEEP_CHANNELS: Final = 2000  # channels looked at in one sweep, so that a sweep never holds up delivery
 _GENERATION_STEP: Final = 1 << 24
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """One publication in the journal. `frame` is complete: fan-out and replay write it as it is."""
 
     seq: int
@@ -37,11 +36,6 @@ class Entry:
     has_sender_id: bool = False
     deflated: bytes | None = None
     """The frame in compressed form while it is written to those who can read that; not kept, nor counted."""
-
-    @property
-    def size_bytes(self) -> int:
-        """What this entry costs in memory, roughly."""
-        return len(self.frame) + _ENTRY_OVERHEAD_BYTES
 
 
 class Retention(NamedTuple):
@@ -94,8 +88,8 @@ class Journal:
         self.epoch = new_epoch()
         self.generation = 1
         self.seq = 0
-        self.size_bytes = 0
-        self.published: Counter[str] = Counter()  # publications by namespace, of which there are as many as configured
+        self._frame_bytes = 0
+        self.published: dict[str, int] = {}  # publications by namespace, of which there are as many as configured
         self.channels: OrderedDict[str, ChannelLog] = OrderedDict()  # the longest unpublished first
         self._retention = retention
         self._max_bytes = max_bytes
@@ -116,6 +110,11 @@ class Journal:
         """Publications that are kept, of all channels."""
         return len(self._order)
 
+    @property
+    def size_bytes(self) -> int:
+        """What they cost in memory, roughly."""
+        return self._frame_bytes + ENTRY_OVERHEAD_BYTES * len(self._order)
+
     # ── positions ──
 
     def top(self, channel: str) -> Position:
@@ -127,6 +126,11 @@ class Journal:
         """
         log = self.channels.get(channel)
         return Position(log.epoch, log.top) if log else Position(self._current_epoch, 0)
+
+    def next(self, channel: str) -> Position:
+        """The position that the next publication gets, the one after `top`."""
+        log = self.channels.get(channel)
+        return Position(log.epoch, log.top + 1) if log else Position(self._current_epoch, 1)
 
     @property
     def _current_epoch(self) -> str:
@@ -154,17 +158,20 @@ class Journal:
         self.seq = entry.seq
         if entry.seq > log.last_seq:  # not one that an earlier run wrote: what was restored knows of it already
             log.top, log.last_seq, log.last_at = entry.position.offset, entry.seq, entry.at
-            self.published[log.retention.namespace] += 1
+            namespace = log.retention.namespace
+            self.published[namespace] = self.published.get(namespace, 0) + 1
             self.channels.move_to_end(entry.channel)
         log.entries.append(entry)
         self._order[entry.seq] = entry
-        self.size_bytes += entry.size_bytes
+        self._frame_bytes += len(entry.frame)
         if entry.has_sender_id:
             self.remember(entry.channel, Published(entry.id, entry.position, repeated=True), entry.at)
         while len(log.entries) > log.retention.size:
             self._evict(log)
-        self._forget_surplus()
-        self._shed()
+        if len(self.channels) > self._max_channels:
+            self._forget_surplus()
+        if self.size_bytes > self._max_bytes:
+            self._shed()
 
     def _shed(self) -> None:
         while self.size_bytes > self._max_bytes and self._order:
@@ -207,7 +214,7 @@ class Journal:
             entry.seq = self._loaded_seq
             add(entry)
             self._order[entry.seq] = entry
-            self.size_bytes += entry.size_bytes
+            self._frame_bytes += len(entry.frame)
         self._forget_surplus()
         self._shed()
 
@@ -230,7 +237,7 @@ class Journal:
         entry = log.entries.popleft()
         log.lost_seq = entry.seq
         del self._order[entry.seq]
-        self.size_bytes -= entry.size_bytes
+        self._frame_bytes -= len(entry.frame)
         self.evicted[entry.seq] = entry.channel
 
     # ── reading ──

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import secrets
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from apex_rtm.engine.journal import Entry, Journal
@@ -12,6 +14,8 @@ from apex_rtm.protocol import publication_frame
 
 _ID_PREFIX: Final = secrets.token_urlsafe(6)
 _ids: Final = itertools.count(1)
+# What a named tuple does itself to make one, without a call of Python in between.
+_position: Final[Callable[[tuple[str, int]], Position]] = partial(tuple.__new__, Position)
 
 
 def new_id() -> str:
@@ -31,7 +35,7 @@ class Batch:
         self._journal = journal
         self._now = now
         self._seq = journal.seq
-        self._tops: dict[str, Position] = {}
+        self._positions: dict[str, Position] = {}
         self._seen: dict[tuple[str, str], Published] = {}
 
     def add(self, message: Message) -> Published:
@@ -41,23 +45,15 @@ class Batch:
             seen = self._seen.get((channel, message.id)) or self._journal.seen(channel, message.id, self._now)
             if seen is not None:
                 return Published(seen.id, seen.position, repeated=True)
-        top = self._tops.get(channel) or self._journal.top(channel)
-        position = Position(top.epoch, top.offset + 1)
-        self._tops[channel] = position
+        before = self._positions.get(channel)
+        position = self._journal.next(channel) if before is None else _position((before.epoch, before.offset + 1))
+        self._positions[channel] = position
         self._seq += 1
         message_id = message.id if message.id is not None else new_id()
         published = Published(message_id, position)
         if message.id is not None:
             self._seen[channel, message.id] = published
-        self.entries.append(
-            Entry(
-                seq=self._seq,
-                channel=channel,
-                position=position,
-                at=self._now,
-                frame=publication_frame(message, message_id, position),
-                id=message_id,
-                has_sender_id=message.id is not None,
-            )
-        )
+        frame = publication_frame(message, message_id, position)
+        has_sender_id = message.id is not None
+        self.entries.append(Entry(self._seq, channel, position, self._now, frame, message_id, has_sender_id))
         return published
