@@ -15,6 +15,8 @@ from typing import Final, Protocol
 BOUNDS_S: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 )  # fmt: skip
+_FIRST_BOUND_S: Final = BOUNDS_S[0]
+_STATUS_CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
 class Tally:
@@ -31,7 +33,7 @@ class Tally:
 
     def observe(self, seconds: float) -> None:
         """Add one duration. One that lies exactly on a bound belongs below it."""
-        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+        self.counts[0 if seconds <= _FIRST_BOUND_S else bisect_left(BOUNDS_S, seconds)] += 1
         self.sum_s += seconds
 
     @property
@@ -78,7 +80,7 @@ class Counts:
     unavailable: int = 0
     """Messages that the engine could not take."""
 
-    requests: Counter[tuple[str, str]] = field(default_factory=Counter)
+    requests: dict[tuple[str, str], int] = field(default_factory=dict)
     """HTTP requests by route template and status class (`2xx`)."""
 
     request_times: dict[str, Tally] = field(default_factory=dict)
@@ -90,8 +92,10 @@ class Counts:
     paused: set[Waiting] = field(default_factory=set)
     """Connections whose peer reads more slowly than it is written to: few, so that a scrape may look at each."""
 
-    def time_request(self, route: str, seconds: float) -> None:
-        """Add the duration of a request; `route` is a template, never what a client typed."""
+    def count_request(self, route: str, status: int, seconds: float) -> None:
+        """Add a request that was answered; `route` is a template, never what a client typed."""
+        key = route, _STATUS_CLASSES[status // 100]
+        self.requests[key] = self.requests.get(key, 0) + 1
         times = self.request_times.get(route)
         if times is None:
             times = self.request_times[route] = Tally()

@@ -29,6 +29,7 @@ class Counter(Door):
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.bodies: list[bytes] = []
+        self.admissions = 0
         self.fault: Exception | None = None
         values: dict[str, Any] = {"max_body_bytes": 100, "body_timeout_s": 60.0, **limits}
         self.intake.doors = Doors({PATH: self._publish}, self._admit, self.counts, **values)
@@ -41,6 +42,7 @@ class Counter(Door):
         return b"%d" % len(body)
 
     def _admit(self, headers: Headers) -> None:
+        self.admissions += 1
         if (b"x-api-key", b"wrong") in headers:
             raise Refused("unauthorized", "no")
 
@@ -279,3 +281,163 @@ async def test_the_last_answer_before_a_stop_says_so() -> None:
 
     assert answers(transport) == [(200, 5, False)]
     assert transport.is_closing()
+
+
+async def test_two_in_one_packet_when_the_server_stops_are_not_both_taken() -> None:
+    """The second would never be answered, and its sender would publish it again elsewhere."""
+    door = Counter()
+    protocol, transport = knock(door)
+    protocol.shutdown()
+
+    protocol.data_received(post(b"a") + post(b"bb"))
+    await door.finish()
+
+    assert answers(transport) == [(200, 1, False)]
+    assert door.bodies == [b"a"]
+
+
+# ── heads that are known ──
+
+
+async def test_a_head_is_parsed_and_admitted_once() -> None:
+    door = Counter()
+    protocol, transport = knock(door)
+    other, other_transport = knock(door)
+
+    for size in (5, 0, 100):
+        protocol.data_received(post(b"x" * size))
+    other.data_received(post(b"hello"))
+    assert list(door.intake.waiting) == [protocol, other]
+    other.data_received(post(b"hello", PATH, b"X-API-Key: right"))
+
+    assert door.admissions == 2
+    assert answers(transport) == [(200, 5, True), (200, 0, True), (200, 100, True)]
+    assert answers(other_transport) == [(200, 5, True), (200, 5, True)]
+    assert door.counts.requests == {("/api/broadcast", "2xx"): 5}
+    assert list(door.intake.waiting) == [protocol, other]
+
+
+async def test_an_answer_has_the_headers_of_its_time() -> None:
+    door = Counter()
+    protocol, transport = knock(door)
+
+    for second in (b"1", b"1", b"2"):
+        door.state.default_headers = [(b"date", second)]
+        protocol.data_received(post())
+
+    dates = [line for line in transport.written.split(b"\r\n") if line.startswith(b"date")]
+    assert dates == [b"date: 1", b"date: 1", b"date: 2"]
+
+
+async def test_who_is_refused_is_asked_again() -> None:
+    door = Counter()
+    protocol, transport = knock(door)
+    protocol.data_received(post())
+
+    for _ in range(3):
+        protocol.data_received(post(b"hello", PATH, b"X-API-Key: wrong"))
+
+    assert [status for status, _, _ in answers(transport)] == [200, 401, 401, 401]
+    assert door.admissions == 4
+
+
+@pytest.mark.parametrize(
+    ("rest", "statuses"),
+    [
+        ([post(b"x" * 101)], [413]),
+        ([post(b"hello")[:-1], b"o", post()], [200, 200]),
+        ([post() + post(b"x"), post()], [200, 200, 200]),
+        ([post()[:20], post()[20:] + post(), post()], [200, 200, 200]),
+        ([b"\r\n" + post(), post()], [200, 200]),
+        ([post(b"hello", PATH, b"Connection: close")] * 2, [200]),
+        ([b"\0" + post()], [400]),
+    ],
+    ids=["too large", "in parts", "two at once", "torn", "empty lines", "the last", "no HTTP"],
+)
+async def test_beside_known_heads_all_goes_as_before(rest: list[bytes], statuses: list[int]) -> None:
+    door = Counter()
+    protocol, transport = knock(door)
+    protocol.data_received(post())
+
+    for data in rest:
+        if not transport.is_closing():  # nothing is read then
+            protocol.data_received(data)
+
+    assert [status for status, _, _ in answers(transport)] == [200, *statuses]
+
+
+async def test_a_head_that_closes_the_connection_closes_the_next_one_too() -> None:
+    door = Counter()
+
+    for _ in range(3):
+        protocol, transport = knock(door)
+        protocol.data_received(post(b"hello", PATH, b"Connection: close"))
+        assert answers(transport) == [(200, 5, False)]
+
+
+async def test_a_body_that_looks_like_a_request_is_a_body() -> None:
+    """It is that of a request that was refused by its head, so it is read and thrown away."""
+    door = Counter()
+    protocol, transport = knock(door)
+    protocol.data_received(post())
+    head, body = post(post(), PATH, b"X-API-Key: wrong").split(b"\r\n\r\n", 1)
+
+    protocol.data_received(head + b"\r\n\r\n")
+    protocol.data_received(body)
+
+    assert [status for status, _, _ in answers(transport)] == [200, 401]
+
+
+async def test_what_was_no_request_is_not_known_for_the_one_before_it() -> None:
+    door = Counter()
+    protocol, _ = knock(door)
+    protocol.data_received(post())
+    protocol.data_received(b"\0" + post())
+
+    again, transport = knock(door)
+    again.data_received(b"\0" + post())
+
+    assert [status for status, _, _ in answers(transport)] == [400]
+
+
+async def test_a_known_head_waits_for_the_answers_before_it() -> None:
+    door = Counter()
+    protocol, transport = knock(door)
+    protocol.data_received(post())
+    door.may_answer.clear()
+
+    protocol.data_received(post(b"x"))
+    door.may_answer.set()
+    for size in (2, 3):  # these have nothing to wait for
+        protocol.data_received(post(b"x" * size))
+    await until(lambda: len(answers(transport)) == 4)
+
+    assert [body for _, body, _ in answers(transport)] == [5, 1, 2, 3]
+
+
+async def test_a_known_head_when_the_server_stops_is_the_last() -> None:
+    door = Counter()
+    protocol, transport = knock(door)
+    protocol.data_received(post())
+    protocol.shutdown()
+
+    protocol.data_received(post())
+
+    assert answers(transport) == [(200, 5, True), (200, 5, False)]
+    assert transport.is_closing()
+
+
+async def test_a_request_of_another_kind_before_it_sets_no_timer_that_cuts_it() -> None:
+    """uvicorn closes what was kept for too long, and takes that back only where it parses."""
+    door = Counter()
+    protocol, _ = knock(door)
+    protocol.data_received(post())
+    protocol.data_received(post(b"hello", b"/elsewhere"))
+    await door.finish()
+    assert protocol.timeout_keep_alive_task is not None
+    door.may_answer.clear()
+
+    protocol.data_received(post())
+
+    assert protocol.timeout_keep_alive_task is None
+    assert protocol not in door.intake.waiting

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,7 +14,9 @@ from starlette.responses import Response
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from apex_rtm.counts import Counts
 from apex_rtm.edge import intake as intake_module
+from apex_rtm.edge.exchange import Doors
 from apex_rtm.edge.intake import Intake, IntakeProtocol
 from tests.support.socket import FakeTransport
 
@@ -319,6 +323,125 @@ async def test_who_sends_nothing_more_is_closed_soon(monkeypatch: pytest.MonkeyP
     await asyncio.sleep(5 * SOON)
 
     assert transport.is_closing()
+
+
+class Loop:
+    """An event loop whose time is turned by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.timers: list[Timer] = []
+        self.set_timers = 0
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay_s: float, work: Callable[[], None]) -> Timer:
+        self.set_timers += 1
+        self.timers.append(Timer(self.now + delay_s, work))
+        return self.timers[-1]
+
+    def advance(self, seconds: float) -> None:
+        """Go on to the end of that time, from timer to timer."""
+        end = self.now + seconds
+        while due := [timer for timer in self.timers if timer.at <= end and not timer.is_cancelled]:
+            first = min(due, key=lambda timer: timer.at)
+            self.timers.remove(first)
+            self.now = max(self.now, first.at)
+            first.work()
+        self.now = end
+
+
+@dataclass(eq=False)
+class Timer:
+    """What can be cancelled."""
+
+    at: float
+    work: Callable[[], None]
+    is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+def knock_in_time(**limits: Any) -> tuple[Loop, IntakeProtocol, FakeTransport]:
+    """A connection that has doors of its own, and time that is turned by hand."""
+
+    async def publish(_body: bytes) -> bytes:
+        return b"{}"
+
+    door, loop = Door(**limits), Loop()
+    door.intake.doors = Doors({b"/": publish}, lambda _headers: None, Counts(), 1000, 60.0)
+    protocol = door.intake.connection(door.config, door.state, {})
+    protocol.loop = loop  # type: ignore[assignment]  # as much of one as it takes
+    transport = FakeTransport(protocol)
+    protocol.connection_made(transport)
+    return loop, protocol, transport
+
+
+POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
+
+
+async def test_a_connection_that_is_used_again_and_again_sets_no_timer_for_each_request() -> None:
+    loop, protocol, transport = knock_in_time()
+
+    for _ in range(1000):
+        protocol.data_received(POST)
+        loop.advance(1)
+
+    assert transport.written.count(b"HTTP/1.1 200") == 1000
+    assert loop.set_timers < 30
+    assert not transport.is_closing()
+
+
+async def test_its_time_ends_so_long_after_the_last_answer() -> None:
+    loop, protocol, transport = knock_in_time()
+    for pause_s in (0, 10, 59):
+        loop.advance(pause_s)
+        protocol.data_received(POST)
+
+    loop.advance(59.9)
+    assert not transport.is_closing()
+    loop.advance(0.2)
+
+    assert transport.aborted.is_set()
+
+
+async def test_a_shorter_time_than_the_one_before_it_ends_first() -> None:
+    loop, protocol, transport = knock_in_time(header_timeout_s=5.0)
+    protocol.data_received(POST)
+    loop.advance(10)
+    protocol.data_received(POST[:20])
+
+    loop.advance(4)
+    protocol.data_received(POST[20:30])
+    assert not transport.is_closing()
+    loop.advance(1.1)
+
+    assert transport.aborted.is_set()
+
+
+async def test_who_is_busy_has_no_end() -> None:
+    loop, protocol, transport = knock_in_time(header_timeout_s=5.0)
+    protocol.data_received(POST[:-1])
+
+    loop.advance(50)
+
+    assert not transport.is_closing()
+    protocol.data_received(b"}")
+    loop.advance(59)
+    assert not transport.is_closing()
+    loop.advance(2)
+    assert transport.aborted.is_set()
+
+
+async def test_a_connection_that_is_gone_leaves_no_timer() -> None:
+    loop, protocol, transport = knock_in_time()
+    protocol.data_received(POST)
+
+    transport.lose()
+
+    assert [timer for timer in loop.timers if not timer.is_cancelled] == []
 
 
 class FakeWebSocket:

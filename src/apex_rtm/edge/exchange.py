@@ -27,7 +27,10 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What is answered in this way: by path, the JSON for a body. `admit` raises RtmError for whoever may not."""
+    """What is answered in this way: by path, the JSON for a body.
+
+    `admit` raises RtmError for whoever may not; while the server runs it says the same of the same headers.
+    """
 
     by_path: Mapping[bytes, Door]
     admit: Callable[[Headers], None]
@@ -40,7 +43,7 @@ class Line(Protocol):
     """The connection that an exchange belongs to."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work`; the server does not stop before it is done."""
+        """Run `work`, at once as far as it has nothing to wait for; the server does not stop before it is done."""
         ...
 
     def go_on_reading(self) -> None:
@@ -57,7 +60,7 @@ class Exchange:
 
     __slots__ = (
         "_began", "_door", "_doors", "_headers", "_is_running", "_is_turn", "_line", "_path", "_timer", "body",
-        "disconnected", "keep_alive", "more_body", "response_complete",
+        "disconnected", "is_taken", "keep_alive", "more_body", "response_complete",
     )  # fmt: skip
 
     def __init__(self, doors: Doors, path: bytes, headers: Headers, line: Line, *, keep_alive: bool) -> None:
@@ -66,6 +69,8 @@ class Exchange:
         self.response_complete = False
         self.disconnected = False
         self.keep_alive = keep_alive
+        self.is_taken = False
+        """True from when it is admitted, is here as a whole, and was handed to its door."""
         self._doors = doors
         self._door = doors.by_path[path]
         self._path = path
@@ -100,6 +105,13 @@ class Exchange:
         else:
             self._look()
 
+    def run(self, body: bytes) -> None:
+        """Answer a request that is here as a whole, and whose headers were looked at before."""
+        self.more_body = False
+        self._began = perf_counter()
+        self._is_turn = self._is_running = True
+        self._line.spawn(self._run(body))
+
     # ── inside ──
 
     def _look(self) -> None:
@@ -109,8 +121,8 @@ class Exchange:
             self._refuse(self._too_large(f"over {self._doors.max_body_bytes}"))
         elif not self.more_body:
             self._stop_timer()
-            self._is_running = True
-            self._line.spawn(self._run())
+            self._is_running = self.is_taken = True
+            self._line.spawn(self._run(bytes(self.body)))
         else:
             if self._timer is None:
                 timeout_s = self._doors.body_timeout_s
@@ -129,9 +141,9 @@ class Exchange:
         limit = self._doors.max_body_bytes
         return Refused("too_large", f"the body has {size} bytes, at most {limit} are allowed (max_body_bytes)")
 
-    async def _run(self) -> None:
+    async def _run(self, body: bytes) -> None:
         try:
-            answer = await self._door(bytes(self.body))
+            answer = await self._door(body)
         except RtmError as refused:
             self._refuse(refused)
         except Exception as error:  # noqa: BLE001 - whatever it is, the publisher gets an answer
@@ -149,14 +161,9 @@ class Exchange:
         self._is_running = True
         self.response_complete = True
         self.body = bytearray()  # the connection may be idle for long now, with this exchange in its hands
-        self._count(status)
+        self._doors.counts.count_request(self._path.decode(), status, perf_counter() - self._began)
         if not self.disconnected:
             self._line.answer(status, body, keep_alive=self.keep_alive)
-
-    def _count(self, status: int) -> None:
-        counts, route = self._doors.counts, self._path.decode()
-        counts.requests[route, f"{status // 100}xx"] += 1
-        counts.time_request(route, perf_counter() - self._began)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

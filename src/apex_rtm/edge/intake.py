@@ -15,7 +15,9 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from apex_rtm.edge.drive import drive
 from apex_rtm.edge.exchange import Doors, Exchange
+from apex_rtm.edge.heads import Heads
 
 # After this time a kept connection that was not used is closed when the server stops. A proxy uses the busy ones of its
 # pool again and again: in this time each of them has a request, whose answer says that it is the last.
@@ -31,14 +33,28 @@ class Intake:
     max_http_connections: int
     header_timeout_s: float
     doors: Doors | None = None
+    heads: Heads = field(default_factory=Heads)
     sockets: int = 0
     waiting: dict[IntakeProtocol, None] = field(default_factory=dict)
+    _openings: dict[int, bytes] = field(default_factory=dict)
+    _opens_with: list[tuple[bytes, bytes]] | None = None
 
     def connection(
         self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None
     ) -> IntakeProtocol:
         """Make the protocol of one accepted socket. Called by uvicorn with these keywords."""
         return IntakeProtocol(self, config, server_state, app_state)
+
+    def opening(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The lines that all JSON answers with this status have. `headers` go to everybody; uvicorn dates them anew."""
+        if headers is not self._opens_with:
+            self._opens_with, self._openings = headers, {}
+        opening = self._openings.get(status)
+        if opening is None:
+            common = b"".join([b"%b: %b\r\n" % header for header in headers])
+            opening = b"%b%bcontent-type: application/json\r\n" % (_STATUS_LINES[status], common)
+            self._openings[status] = opening
+        return opening
 
 
 def _has_body(headers: list[tuple[bytes, bytes]]) -> bool:
@@ -87,20 +103,24 @@ class IntakeProtocol(HttpToolsProtocol):
     """One HTTP connection.
 
     It is busy from the end of a request's headers to the end of the response. At all other times it is `waiting`: it
-    may be dropped for a newer one, and a timer runs that no byte in between resets.
+    may be dropped for a newer one, and there is a time for it to end that no byte in between moves.
     """
 
     def __init__(self, intake: Intake, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, server_state, app_state)
         self._intake = intake
         self._in_headers = True
+        self._in_message = False
         self._unparsed_bytes = 0
         self._header_bytes = 0
         self._too_large = False
         self._counted = False
         self._unwritten_bytes = 0
         self._is_last = False
+        self._wait_s = 0.0
+        self._ends_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Make room if there is none: the socket that has kept us waiting longest goes first."""
@@ -117,14 +137,14 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the socket."""
-        self._stop_waiting()
+        self._stop_timer()
         self._uncount()
         super().connection_lost(exc)
         self.cycle = None  # type: ignore[assignment]  # it refers back
 
     def handle_websocket_upgrade(self) -> None:
         """From here on the socket is a WebSocket's, or closed with a refusal."""
-        self._stop_waiting()
+        self._stop_timer()
         if self.parser.get_http_version() != "1.1" or _has_body(self.headers):
             self.send_400_response("a WebSocket handshake is HTTP/1.1 and has no body")
             return
@@ -138,15 +158,40 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what arrives and completes nothing: a header line, a trailer, a chunk's extension may have no end."""
+        before = self.cycle
+        is_between = not self._in_message and (before is None or before.response_complete)
+        if is_between and self._take_known(data):
+            return
         self._unparsed_bytes += len(data)
         super().data_received(data)
+        if is_between and self.cycle is not before and isinstance(self.cycle, Exchange):
+            self._learn(self.cycle, data)
         if self._unparsed_bytes > self._intake.max_header_bytes and not self._too_large:
             self._too_large = True
             self.send_400_response("")
 
+    def _take_known(self, data: bytes) -> bool:
+        """Answer a request whose head was learned, without the parser. False: it has to be parsed."""
+        doors = self._intake.doors
+        known = None if doors is None else self._intake.heads.find(data)
+        if doors is None or known is None or len(known[1]) > doors.max_body_bytes:
+            return False
+        self._unset_keepalive_if_required()  # uvicorn set it where the request before was not an exchange
+        self._stop_waiting()
+        self._in_headers = False
+        exchange = Exchange(doors, known[0], (), self, keep_alive=not self._is_last)
+        self.cycle = cast(RequestResponseCycle, exchange)
+        exchange.run(known[1])
+        return True
+
+    def _learn(self, exchange: Exchange, data: bytes) -> None:
+        if exchange.is_taken and exchange.keep_alive:
+            self._intake.heads.learn(data, self.headers, self.url)
+
     def on_message_begin(self) -> None:
         """A request starts, the first one or the next on a kept connection."""
         super().on_message_begin()
+        self._in_message = True
         self._header_bytes = 0
         if not self._in_headers:
             self._in_headers = True
@@ -192,6 +237,8 @@ class IntakeProtocol(HttpToolsProtocol):
         keep_alive = self.parser.should_keep_alive() and not self._is_last
         exchange = Exchange(doors, self.url, self.headers, self, keep_alive=keep_alive)
         self.cycle = cast(RequestResponseCycle, exchange)
+        if self.transport.is_closing():
+            return  # the request before it, in the same packet, was answered as the last
         if before is None or before.response_complete:
             exchange.start()
         else:
@@ -208,9 +255,10 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work`; uvicorn waits for it before it stops."""
-        task = self.loop.create_task(work)
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+        task = drive(work, self.loop)
+        if task is not None:
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
 
     def go_on_reading(self) -> None:
         """The body may be longer than uvicorn reads by itself."""
@@ -220,13 +268,11 @@ class IntakeProtocol(HttpToolsProtocol):
         """Write a JSON response, then go on with the next request."""
         if self.transport.is_closing():
             return
-        common = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
+        state = self.server_state
+        opening = self._intake.opening(status, state.default_headers)
         end = b"" if keep_alive else b"connection: close\r\n"
-        self.transport.write(
-            b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n%b"
-            % (_STATUS_LINES[status], common, len(body), end, body)
-        )
-        self.server_state.total_requests += 1
+        self.transport.write(b"%bcontent-length: %d\r\n%b\r\n%b" % (opening, len(body), end, body))
+        state.total_requests += 1
         if not keep_alive:
             self.transport.close()
             return
@@ -247,6 +293,7 @@ class IntakeProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is here, trailers and all."""
         self._unparsed_bytes = 0
+        self._in_message = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -293,13 +340,38 @@ class IntakeProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _wait(self, seconds: float) -> None:
-        self._stop_waiting()
-        self._intake.waiting[self] = None
+        waiting = self._intake.waiting
+        waiting.pop(self, None)
+        waiting[self] = None
         self._unwritten_bytes = self.transport.get_write_buffer_size()
-        self._timer = self.loop.call_later(seconds, self._give_up, seconds)
+        self._wait_s = seconds
+        self._ends_at = self.loop.time() + seconds
+        # One that runs out too early is set anew then: a timer for every request would cost as much as its answer.
+        if self._timer is not None and self._timer_at > self._ends_at:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._set_timer(seconds)
+
+    def _set_timer(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._on_time)
+        self._timer_at = self.loop.time() + seconds
+
+    def _on_time(self) -> None:
+        self._timer = None
+        if self not in self._intake.waiting:
+            return
+        left_s = self._ends_at - self.loop.time()
+        if left_s > 0:
+            self._set_timer(left_s)
+        else:
+            self._give_up()
 
     def _stop_waiting(self) -> None:
         self._intake.waiting.pop(self, None)
+
+    def _stop_timer(self) -> None:
+        self._stop_waiting()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -309,8 +381,8 @@ class IntakeProtocol(HttpToolsProtocol):
             self._counted = False
             self._intake.sockets -= 1
 
-    def _give_up(self, seconds: float) -> None:
+    def _give_up(self) -> None:
         if 0 < self.transport.get_write_buffer_size() < self._unwritten_bytes:
-            self._wait(seconds)  # somebody still reads a long answer, if slowly
+            self._wait(self._wait_s)  # somebody still reads a long answer, if slowly
         else:
             self.transport.abort()

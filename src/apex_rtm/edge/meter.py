@@ -44,8 +44,7 @@ class Meter:
             await self._app(scope, receive, note)
         finally:
             name = self._names.get(scope["endpoint"], OTHER) if "endpoint" in scope else OTHER
-            self._counts.requests[name, f"{status // 100}xx"] += 1
-            self._counts.time_request(name, perf_counter() - began)
+            self._counts.count_request(name, status, perf_counter() - began)
 
 
 async def watch_lag(lag: Tally, clock: Clock) -> None:
