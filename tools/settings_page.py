@@ -19,8 +19,9 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 HEAD = f"""<!-- written by tools/settings_page.py, do not edit -->
 # Settings
 
-Each setting can be given as a flag (`--max-frame-bytes`), as a variable (`{PREFIX}MAX_FRAME_BYTES`) or in the TOML
-file that `--config` or `{PREFIX}CONFIG` names (`max_frame_bytes = 65536`); the first of these wins. `api_keys`,
+Each setting can be given as a flag (`--max-frame-bytes`; `--no-io-uring` switches off what is `true`), as a variable
+(`{PREFIX}MAX_FRAME_BYTES`) or in the TOML file that `--config` or `{PREFIX}CONFIG` names (`max_frame_bytes = 65536`);
+the first of these wins. `api_keys`,
 `jwt_secret`, `console_key`, `metrics_key`, `redis_password`, `oracle_password` and `oracle_wallet_password` are never
 flags, because every user of the machine can read a command line. Lists are comma separated in variables.
 

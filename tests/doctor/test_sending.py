@@ -99,14 +99,14 @@ def test_a_database_without_job_processes_is_a_failure(patient: Patient, databas
         ([7, 0, 4, "ORA-20720: the server refuses the key", "RTM_JOB", 40], State.FAILURE, "set_value('api_key'"),
         ([7, 0, 0, None, None, 900], State.FAILURE, "a message waits for 900 s, and nobody has tried to send it"),
         ([0, 2, 0, None, "RTM_JOB", None], State.FAILURE, "row 4711, channel orders:17: invalid_json"),
-        ([2000, 0, 0, None, "RTM_JOB", 10], State.WARNING, "2000 messages wait"),
+        ([2000, 0, 0, None, "RTM_JOB", 10], State.WARNING, "messages that wait: 2000"),
         ([3, 0, 0, None, "RTM_JOB", 90], State.WARNING, "the oldest for 90 s"),
     ],
 )
 def test_messages_that_pile_up_are_told(
     patient: Patient, database: FakeDatabase, row: list[Any], state: State, words: str
 ) -> None:
-    assert "0 messages wait" in good("db.outbox", patient)
+    assert "messages that wait: 0" in good("db.outbox", patient)
     database.say("as oldest_s", [row])
     assert words in bad("db.outbox", patient, state)
 

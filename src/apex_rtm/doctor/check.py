@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from apex_rtm.doctor.patient import Patient
 
 
+def counted(number: int, noun: str) -> str:
+    """Put a number in front of a noun whose plural ends in s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 class State(StrEnum):
     """How a check ended. SKIPPED: the question does not arise here. BLOCKED: what it needs has failed."""
 

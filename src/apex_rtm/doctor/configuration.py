@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from apex_rtm.doctor.check import Check, Outcome, failure, ok, skipped, warning
+from apex_rtm.doctor.check import Check, Outcome, counted, failure, ok, skipped, warning
 from apex_rtm.doctor.foreign import word
 from apex_rtm.doctor.patient import Patient
 from apex_rtm.doctor.process import descriptor_limit, listener_on
@@ -148,7 +148,7 @@ def _secrets(patient: Patient) -> Outcome:
         found.append(("api_keys", "is the jwt_secret too: whoever may publish could sign tokens for anybody"))
     faults = [f"{name} {fault}" for name, fault in found if fault]
     if not faults:
-        return ok(f"{len(settings.api_keys)} API keys and the token secret are long and random")
+        return ok(f"{counted(len(settings.api_keys), 'API key')} and the token secret are long and random")
     return failure(
         "; ".join(faults),
         "openssl rand -hex 32    # a new one for each, into the configuration of the server",
@@ -187,7 +187,9 @@ def _files(patient: Patient) -> Outcome:
             faults.append(f"{path} has mode {stat.S_IMODE(mode):04o}, so others can {_may(mode, forbidden)} it")
             remedies.append(f"chmod {'640' if path in secret else '644'} {path}")
     return (
-        failure("; ".join(faults), *remedies) if faults else ok(f"{len(secret) + len(plain)} files, closed to others")
+        failure("; ".join(faults), *remedies)
+        if faults
+        else ok(f"{counted(len(secret) + len(plain), 'file')}, closed to others")
     )
 
 

@@ -74,7 +74,9 @@ def _outbox(patient: Patient) -> Outcome:
     values = stored(patient)
     if failures:
         lines = remedies(str(last_error), schema=owner(patient), base_url=values.get("base_url"))
-        return failure(f"the last {failures} tries to send failed, {pending} messages wait: {last_error}", *lines)
+        return failure(
+            f"the last tries to send failed ({failures}), messages that wait: {pending}: {last_error}", *lines
+        )
     if pending and oldest_s > _STUCK_S:
         return failure(
             f"a message waits for {oldest_s} s, and nobody has tried to send it (last sender: {drained_by or 'none'})",
@@ -84,15 +86,17 @@ def _outbox(patient: Patient) -> Outcome:
     if parked:
         return _parked(patient, parked)
     if pending > _MANY or (pending and oldest_s > _LATE_S):
-        return warning(f"{pending} messages wait, the oldest for {oldest_s} s", "select * from rtm_outbox_status;")
-    return ok(f"{pending} messages wait, none is parked, last sent by {drained_by or 'nobody yet'}")
+        return warning(
+            f"messages that wait: {pending}, the oldest for {oldest_s} s", "select * from rtm_outbox_status;"
+        )
+    return ok(f"messages that wait: {pending}, none is parked, last sent by {drained_by or 'nobody yet'}")
 
 
 def _parked(patient: Patient, count: int) -> Outcome:
     first = patient.database.execute(PARKED).rows
     shown = f": row {first[0][0]}, channel {first[0][1]}: {first[0][2]}" if first else ""
     return failure(
-        f"{count} messages were refused for good{shown}",
+        f"messages that were refused for good: {count}{shown}",
         "select id, channel, attempts, error from rtm_outbox where status = 'PARKED';",
         "declare l_count pls_integer; begin l_count := rtm_outbox_api.retry_all(); commit; end;    -- once mended",
     )
