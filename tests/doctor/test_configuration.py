@@ -127,7 +127,7 @@ def test_random_secrets_are_good_however_they_are_made(make_patient: MakePatient
         for _ in range(50):
             assert weakness(make(32), 128) is None
     assert weakness("cWZQMwRezuFaMysjyjcHeRRrnTUSM-urDGHzfhBsyIg", 128) is None  # no digit, and a hyphen: by chance
-    assert "1 API keys" in good("config.secrets", make_patient())
+    assert "1 API key and" in good("config.secrets", make_patient())
     assert run("config.secrets", make_patient(api_keys=None, jwt_secret=None)).state is State.SKIPPED
 
 
