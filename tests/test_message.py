@@ -19,6 +19,7 @@ from apex_rtm.message import (
     Message,
     check_json,
     decode_batch,
+    decode_good_batch,
     decode_message,
     decode_request,
 )
@@ -270,6 +271,15 @@ def _numbers(value: object) -> list[float]:
     if isinstance(value, list):
         return [number for part in value for number in _numbers(part)]
     return [float(value)] if isinstance(value, int | float) else []
+
+
+# ── batches ──
+
+
+def test_a_batch_of_nothings_is_counted_before_it_is_read() -> None:
+    """Three bytes each, which would be a hundred in memory."""
+    assert decode_good_batch(b'{"messages":[' + b",".join([b"{}"] * 199) + b"]}", 10) is not None
+    assert decode_good_batch(b'{"messages":[' + b",".join([b"{}"] * 200) + b"]}", 10) is None
 
 
 # ── depth ──

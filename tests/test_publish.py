@@ -171,6 +171,14 @@ def test_a_batch_has_the_same_results_however_it_is_read(messages: list[Any]) ->
     assert asyncio.run(read(1000)) == asyncio.run(read(60))
 
 
+async def test_a_batch_over_the_rate_is_refused_before_its_messages_are_looked_at() -> None:
+    door = Door(publish_rate=1, max_batch_messages=5)
+    await door.publish_batch(*[{"channel": "a"}] * 5)
+
+    with pytest.raises(Refused, match="publish_rate"):
+        await door.publish_batch({}, 5, {"channel": "a"})
+
+
 # ── the rate ──
 
 

@@ -15,7 +15,6 @@ from typing import Final, Protocol
 BOUNDS_S: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 )  # fmt: skip
-_FIRST_BOUND_S: Final = BOUNDS_S[0]
 _STATUS_CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
@@ -33,7 +32,7 @@ class Tally:
 
     def observe(self, seconds: float) -> None:
         """Add one duration. One that lies exactly on a bound belongs below it."""
-        self.counts[0 if seconds <= _FIRST_BOUND_S else bisect_left(BOUNDS_S, seconds)] += 1
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
         self.sum_s += seconds
 
     @property

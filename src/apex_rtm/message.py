@@ -16,6 +16,7 @@ MAX_EVENT_NAME_CHARACTERS: Final = 130
 MAX_ID_CHARACTERS: Final = 128
 NULL: Final = msgspec.Raw(b"null")
 
+_USUAL_BRACES: Final = 20  # in a message of a batch; with more for each, it is not read in one go
 _USUAL_COMMAS: Final = 100  # in a message of a batch; with more than that for each, the items are counted first
 
 T = TypeVar("T")
@@ -82,8 +83,14 @@ def check_message(message: Message) -> Message:
     return message
 
 
-def decode_good_batch(body: bytes) -> list[Message] | None:
-    """Read a batch in one go, its messages still to be checked; None where it has to be split to find the bad ones."""
+def decode_good_batch(body: bytes, max_messages: int) -> list[Message] | None:
+    """Read a batch in one go, its messages still to be checked; None where it has to be split to find what is wrong.
+
+    `{},{},{},…` would be millions of messages before anybody has counted them; who sends so many braces waits longer.
+    """
+    most = _USUAL_BRACES * max_messages
+    if len(body) > most and body.count(b"{") > most:
+        return None
     try:
         return _decode_messages(body).messages
     except msgspec.DecodeError:
@@ -166,8 +173,7 @@ def check_json(body: bytes, *, max_depth: int) -> None:
             body.decode()
         except UnicodeDecodeError as error:
             raise Refused("invalid_json", f"the body is not UTF-8 (byte {error.start})") from error
-    braces = body.count(b"{")
-    if braces > max_depth or braces + body.count(b"[") > max_depth:
+    if body.count(b"[") + body.count(b"{") > max_depth:
         _check_depth(body, max_depth)
     digits_alike = body.translate(_DIGITS_TO_ZERO, b"+")
     # `in` would raise and swallow an error first: it tries whether it is asked for a number.
@@ -178,7 +184,8 @@ def check_json(body: bytes, *, max_depth: int) -> None:
 def _check_depth(body: bytes, max_depth: int) -> None:
     # Done on the text, in time linear in its length: a parser that recurses could be made to fall over first.
     if b"\\" not in body:
-        # Texts without brackets go, then there is little left to search for the others.
+        # Two quotes in a row are a text without brackets, or the end of one and the beginning of the next: without
+        # them every bracket stays inside or outside of a text, and there is little left to search for texts.
         body = body.translate(None, _NEITHER_QUOTE_NOR_BRACKET).replace(b'""', b"")
         if _is_shallow(body, max_depth):
             return
@@ -190,7 +197,10 @@ def _check_depth(body: bytes, max_depth: int) -> None:
 
 
 def _is_shallow(brackets: bytes, max_depth: int) -> bool:
-    """Tell whether nothing is left when the innermost pairs are taken out a few times: so it is for most batches."""
+    """Tell whether nothing is left when the innermost pairs are taken out a few times: so it is for most batches.
+
+    One time takes two levels at most, braces and then brackets around them.
+    """
     for _ in range(min(_USUAL_DEPTH, max_depth // 2)):
         brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
     return not brackets

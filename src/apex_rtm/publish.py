@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import perf_counter
-from typing import TypeVar
 
 import msgspec
 
@@ -54,8 +53,9 @@ class Publisher:
     async def publish_batch(self, body: bytes, mark: Mark | None = None) -> list[Published | RtmError]:
         """Publish many messages; one result each, in order. Raises Refused when the batch itself is wrong."""
         check_json(body, max_depth=self._max_json_depth)
-        decoded = self._decode_batch(body)
-        self._check_rate(len(decoded))
+        parts = self._split(body)
+        self._check_rate(len(parts))
+        decoded = [self._decode(part) for part in parts]
         good: Sequence[Message] = [message for message in decoded if isinstance(message, Message)]
         if mark is not None:
             good = [mark(message) for message in good]
@@ -69,16 +69,21 @@ class Publisher:
         self._counts.unavailable += len([result for result in results if isinstance(result, Unavailable)])
         return results
 
-    def _decode_batch(self, body: bytes) -> list[Message | Refused]:
+    def _split(self, body: bytes) -> Sequence[Message | msgspec.Raw]:
         if len(body) <= self._max_message_bytes:  # and so is each of its messages
-            messages = decode_good_batch(body)
+            messages = decode_good_batch(body, self._max_batch_messages)
             if messages is not None and len(messages) <= self._max_batch_messages:
-                return [_attempt(check_message, message) for message in messages]
-        return [_attempt(self._decode, part) for part in decode_batch(body, self._max_batch_messages)]
+                return messages
+        return decode_batch(body, self._max_batch_messages)
 
-    def _decode(self, part: msgspec.Raw) -> Message:
-        self._check_size(len(memoryview(part)))
-        return decode_message(part)
+    def _decode(self, part: Message | msgspec.Raw) -> Message | Refused:
+        try:
+            if isinstance(part, Message):
+                return check_message(part)
+            self._check_size(len(memoryview(part)))
+            return decode_message(part)
+        except Refused as refused:
+            return refused.with_traceback(None)  # that would tie it to the whole batch
 
     def _check_size(self, size: int) -> None:
         if size > self._max_message_bytes:
@@ -88,13 +93,3 @@ class Publisher:
     def _check_rate(self, count: int) -> None:
         if not self._bucket.take(self._clock.monotonic(), count):
             raise Refused("rate_limited", "more messages per second than publish_rate allows; try again")
-
-
-T = TypeVar("T")
-
-
-def _attempt(decode: Callable[[T], Message], part: T) -> Message | Refused:
-    try:
-        return decode(part)
-    except Refused as refused:
-        return refused.with_traceback(None)  # that would tie it to the whole batch

@@ -77,11 +77,11 @@ async def test_what_it_raises_before_it_waits_is_raised_here() -> None:
 
 @pytest.mark.parametrize("turns", [0, 1, 3], ids=["before it has begun", "as it begins", "later"])
 async def test_it_can_be_cancelled(turns: int) -> None:
-    ended = []
+    ended, awaited = [], asyncio.get_running_loop().create_future()
 
     async def work() -> None:
         try:
-            await asyncio.get_running_loop().create_future()
+            await awaited
         finally:
             await asyncio.sleep(0)
             ended.append(True)
@@ -96,3 +96,17 @@ async def test_it_can_be_cancelled(turns: int) -> None:
         await task
 
     assert ended == [True]
+    assert awaited.cancelled()
+
+
+async def test_it_can_be_cancelled_where_it_waits_for_its_next_turn() -> None:
+    async def work() -> None:
+        await asyncio.sleep(0)
+
+    task = drive(work(), asyncio.get_running_loop())
+    assert task is not None
+
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -283,17 +283,32 @@ async def test_the_last_answer_before_a_stop_says_so() -> None:
     assert transport.is_closing()
 
 
-async def test_two_in_one_packet_when_the_server_stops_are_not_both_taken() -> None:
+@pytest.mark.parametrize("path", [PATH, b"/elsewhere"])
+async def test_two_in_one_packet_when_the_server_stops_are_not_both_taken(path: bytes) -> None:
     """The second would never be answered, and its sender would publish it again elsewhere."""
     door = Counter()
     protocol, transport = knock(door)
     protocol.shutdown()
 
-    protocol.data_received(post(b"a") + post(b"bb"))
-    await door.finish()
+    protocol.data_received(post(b"a") + post(b"bb", path))
 
+    assert not door.state.tasks
     assert answers(transport) == [(200, 1, False)]
     assert door.bodies == [b"a"]
+
+
+async def test_many_in_one_packet_do_not_hold_the_event_loop_together() -> None:
+    door = Counter()
+    protocol, transport = knock(door)
+
+    protocol.data_received(post() * 100)
+
+    assert len(answers(transport)) == 1
+    turns = 0
+    while len(answers(transport)) < 100:
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 99
 
 
 # ── heads that are known ──
@@ -362,6 +377,8 @@ async def test_beside_known_heads_all_goes_as_before(rest: list[bytes], statuses
     for data in rest:
         if not transport.is_closing():  # nothing is read then
             protocol.data_received(data)
+            for _ in range(5):  # for what came together with another
+                await asyncio.sleep(0)
 
     assert [status for status, _, _ in answers(transport)] == [200, *statuses]
 
@@ -373,6 +390,17 @@ async def test_a_head_that_closes_the_connection_closes_the_next_one_too() -> No
         protocol, transport = knock(door)
         protocol.data_received(post(b"hello", PATH, b"Connection: close"))
         assert answers(transport) == [(200, 5, False)]
+
+
+async def test_what_comes_after_the_end_is_not_taken() -> None:
+    door = Counter()
+    protocol, transport = knock(door)
+    protocol.data_received(post())
+    transport.close()
+
+    protocol.data_received(post(b"late"))
+
+    assert door.bodies == [b"hello"]
 
 
 async def test_a_body_that_looks_like_a_request_is_a_body() -> None:

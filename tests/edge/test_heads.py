@@ -113,15 +113,26 @@ def test_what_the_parser_has_seen_decides(headers: list[tuple[bytes, bytes]]) ->
     assert heads.find(data) is None
 
 
-def test_the_oldest_go_when_there_are_many() -> None:
-    heads = Heads()
+def test_those_that_are_not_used_go_when_there_are_many() -> None:
+    heads, used = Heads(), request(b"hello")
+    learn(heads, used)
     requests = [request(b"hello", b"X: %d" % number, b"Content-Length: 5") for number in range(300)]
     for data in requests:
         learn(heads, data)
+        assert heads.find(used) is not None
 
     known = [heads.find(data) is not None for data in requests]
 
-    assert known == [False] * 44 + [True] * 256
+    assert known == [False] * 45 + [True] * 255
+
+
+def test_a_key_is_not_kept() -> None:
+    heads, data = Heads(), request(b"hello", b"X-API-Key: secret-key", b"Content-Length: 5")
+
+    learn(heads, data)
+
+    assert heads.find(data) is not None
+    assert "secret-key" not in str(vars(heads))
 
 
 names = st.sampled_from([b"Content-Length", b"content-length", b"X", b"X-Content-Length", b"Transfer-Encoding"])

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Coroutine, Generator
 from typing import Any
 
-Work = Coroutine[Any, Any, None]
 
-
-def drive(work: Work, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None] | None:
+def drive(work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None] | None:
     """Run `work` until it waits for something, outside of any task; return a task of the rest, None when it has ended.
 
     asyncio makes a task first, which the event loop runs in its next turn. Until it waits, `work` may not use what
-    needs the current task, `asyncio.timeout` for one. What it raises before that is raised here.
+    needs the current task: `asyncio.timeout`, and `asyncio.wait_for` from Python 3.12 on. What it raises before that is
+    raised here.
     """
     try:
         awaited = work.send(None)
@@ -23,9 +22,9 @@ def drive(work: Work, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None] | N
 
 
 class _Rest(Coroutine[Any, Any, None]):
-    """Work that waits already: the first that a task is told is for what."""
+    """Work that waits already. Its first step gives the task what it waits for, the others go on with the work."""
 
-    def __init__(self, work: Work, awaited: Any) -> None:
+    def __init__(self, work: Coroutine[Any, Any, None], awaited: Any) -> None:
         self._work = work
         self._awaited = [awaited]
 
@@ -33,7 +32,10 @@ class _Rest(Coroutine[Any, Any, None]):
         return self._awaited.pop() if self._awaited else self._work.send(value)
 
     def throw(self, *error: Any) -> Any:
-        self._awaited.clear()
+        while self._awaited:  # cancelled before its first step: a task that had made it would cancel this as well
+            awaited = self._awaited.pop()
+            if awaited is not None:
+                awaited.cancel()
         return self._work.throw(*error)
 
     def close(self) -> None:

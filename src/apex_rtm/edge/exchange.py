@@ -29,7 +29,8 @@ _log = get_logger(__name__)
 class Doors:
     """What is answered in this way: by path, the JSON for a body.
 
-    `admit` raises RtmError for whoever may not; while the server runs it says the same of the same headers.
+    A door may not use what needs the current task before it waits for something; see `drive`. `admit` raises RtmError
+    for whoever may not. While the server runs it says the same of the same headers, whatever the length of the body.
     """
 
     by_path: Mapping[bytes, Door]
@@ -107,9 +108,8 @@ class Exchange:
 
     def run(self, body: bytes) -> None:
         """Answer a request that is here as a whole, and whose headers were looked at before."""
-        self.more_body = False
         self._began = perf_counter()
-        self._is_turn = self._is_running = True
+        self._is_running = True
         self._line.spawn(self._run(body))
 
     # ── inside ──

@@ -6,41 +6,50 @@ publication; comparing it costs next to nothing.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 _MAX_HEADS: Final = 256
 _MAX_HEAD_BYTES: Final = 2048
 _MAX_DIGITS: Final = 9
-# As programs and as proxies write it. The first letter is looked at only when a head is learned.
+# As programs and as proxies write it. What stands in front, a C or the middle of another name, is for `learn` to see:
+# `find` compares it with that.
 _MARKS: Final = (b"ontent-Length: ", b"ontent-length: ")
 
 
 class _Parts(NamedTuple):
-    """A request that came in one piece: what is alike each time, and where its body begins."""
+    """A request that came in one piece: its head without the digits of its length, those, and where its body begins."""
 
-    key: tuple[bytes, bytes]
+    before: bytes
     length: bytes
+    after: bytes
     body_at: int
 
 
 class Heads:
-    """What was let in, with its path; the oldest go first.
+    """What was let in, with its path; what was longest not asked for goes first.
 
-    They are looked up by a keyed hash. So the time that takes does not tell how much of a head, with the API key in it,
-    somebody has guessed.
+    Kept are keyed digests. A head holds an API key, which should not lie in memory for longer than its request, and
+    a comparison of digests does not tell how much of one somebody has guessed.
     """
 
     def __init__(self) -> None:
-        self._paths: dict[tuple[bytes, bytes], bytes] = {}
+        self._secret = secrets.token_bytes(16)
+        self._paths: dict[bytes, bytes] = {}
 
     def find(self, data: bytes) -> tuple[bytes, bytes] | None:
         """The path and the body, where `data` is one whole request with a head that was learned; otherwise None."""
         parts = _split(data)
         if parts is None:
             return None
-        path = self._paths.get(parts.key)
-        return None if path is None else (path, data[parts.body_at :])
+        key = self._digest(parts)
+        path = self._paths.pop(key, None)
+        if path is None:
+            return None
+        self._paths[key] = path
+        return path, data[parts.body_at :]
 
     def learn(self, data: bytes, headers: Sequence[tuple[bytes, bytes]], path: bytes) -> None:
         """Let the next head like that of `data` in: one whole request, which was let in with `headers` for `path`.
@@ -49,14 +58,18 @@ class Heads:
         that place would not mean another length.
         """
         parts = _split(data)
-        if parts is None or not parts.key[0].lower().endswith(b"\r\ncontent-length: "):
+        if parts is None or not parts.before.lower().endswith(b"\r\ncontent-length: "):
             return
         lengths = [value for name, value in headers if name in (b"content-length", b"transfer-encoding")]
         if lengths != [parts.length]:
             return
         if len(self._paths) >= _MAX_HEADS:
             del self._paths[next(iter(self._paths))]
-        self._paths[parts.key] = path
+        self._paths[self._digest(parts)] = path
+
+    def _digest(self, parts: _Parts) -> bytes:
+        # No head that a parser took has a NUL, so the two cannot be told apart in another place.
+        return blake2b(parts.before + b"\0" + parts.after, key=self._secret, digest_size=16).digest()
 
 
 def _split(data: bytes) -> _Parts | None:
@@ -74,4 +87,4 @@ def _split(data: bytes) -> _Parts | None:
     length, body_at = data[start:stop], end + 4
     if not length.isdigit() or len(length) > _MAX_DIGITS or int(length) != len(data) - body_at:
         return None
-    return _Parts((data[:start], data[stop:end]), length, body_at)
+    return _Parts(data[:start], length, data[stop:end], body_at)

@@ -111,6 +111,7 @@ class IntakeProtocol(HttpToolsProtocol):
         self._intake = intake
         self._in_headers = True
         self._in_message = False
+        self._has_driven = False
         self._unparsed_bytes = 0
         self._header_bytes = 0
         self._too_large = False
@@ -158,6 +159,7 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what arrives and completes nothing: a header line, a trailer, a chunk's extension may have no end."""
+        self._has_driven = False
         before = self.cycle
         is_between = not self._in_message and (before is None or before.response_complete)
         if is_between and self._take_known(data):
@@ -173,8 +175,10 @@ class IntakeProtocol(HttpToolsProtocol):
     def _take_known(self, data: bytes) -> bool:
         """Answer a request whose head was learned, without the parser. False: it has to be parsed."""
         doors = self._intake.doors
-        known = None if doors is None else self._intake.heads.find(data)
-        if doors is None or known is None or len(known[1]) > doors.max_body_bytes:
+        if doors is None or self.transport.is_closing():
+            return False
+        known = self._intake.heads.find(data)
+        if known is None or len(known[1]) > doors.max_body_bytes:
             return False
         self._unset_keepalive_if_required()  # uvicorn set it where the request before was not an exchange
         self._stop_waiting()
@@ -212,6 +216,8 @@ class IntakeProtocol(HttpToolsProtocol):
         self._in_headers = False
         self._unparsed_bytes = 0
         self._stop_waiting()
+        if self.transport.is_closing():
+            return  # the request before it, in the same packet, was answered as the last
         if self.parser.should_upgrade() and not self._should_upgrade() and _has_body(self.headers):
             # The parser would skip the body, and take the next packet of it for a request that no proxy has seen.
             raise _BodyNotRead
@@ -237,8 +243,6 @@ class IntakeProtocol(HttpToolsProtocol):
         keep_alive = self.parser.should_keep_alive() and not self._is_last
         exchange = Exchange(doors, self.url, self.headers, self, keep_alive=keep_alive)
         self.cycle = cast(RequestResponseCycle, exchange)
-        if self.transport.is_closing():
-            return  # the request before it, in the same packet, was answered as the last
         if before is None or before.response_complete:
             exchange.start()
         else:
@@ -255,7 +259,9 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work`; uvicorn waits for it before it stops."""
-        task = drive(work, self.loop)
+        # Of many requests in one packet, only the first: the others would hold the event loop for all of them together.
+        task = self.loop.create_task(work) if self._has_driven else drive(work, self.loop)
+        self._has_driven = True
         if task is not None:
             task.add_done_callback(self.tasks.discard)
             self.tasks.add(task)

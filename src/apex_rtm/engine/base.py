@@ -91,7 +91,10 @@ class Engine(Protocol):
         ...
 
     async def publish(self, messages: Sequence[Message]) -> list[Published | Unavailable]:
-        """Append in order; one result a message. Messages that come together are made durable together."""
+        """Append in order; one result a message. Messages that come together are made durable together.
+
+        It may run outside of a task until it waits for something, and so without `asyncio.timeout` until then.
+        """
         ...
 
     def follow(self, pattern: Pattern, since: Position | None, then: Callable[[Unavailable | None], None]) -> bool:

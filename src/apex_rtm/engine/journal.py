@@ -19,7 +19,7 @@ import msgspec
 from apex_rtm.channels import Pattern
 from apex_rtm.message import Position, Published
 
-ENTRY_OVERHEAD_BYTES: Final = 400  # an Entry, its place in both indexes and its channel name, measured with tracemalloc
+ENTRY_OVERHEAD_BYTES: Final = 480  # an Entry, its place in both indexes and its channel name, measured with tracemalloc
 _SWEEP_CHANNELS: Final = 2000  # channels looked at in one sweep, so that a sweep never holds up delivery
 _GENERATION_STEP: Final = 1 << 24
 
@@ -127,7 +127,7 @@ class Journal:
         log = self.channels.get(channel)
         return Position(log.epoch, log.top) if log else Position(self._current_epoch, 0)
 
-    def next(self, channel: str) -> Position:
+    def next_position(self, channel: str) -> Position:
         """The position that the next publication gets, the one after `top`."""
         log = self.channels.get(channel)
         return Position(log.epoch, log.top + 1) if log else Position(self._current_epoch, 1)

@@ -46,7 +46,9 @@ class Batch:
             if seen is not None:
                 return Published(seen.id, seen.position, repeated=True)
         before = self._positions.get(channel)
-        position = self._journal.next(channel) if before is None else _position((before.epoch, before.offset + 1))
+        position = (
+            self._journal.next_position(channel) if before is None else _position((before.epoch, before.offset + 1))
+        )
         self._positions[channel] = position
         self._seq += 1
         message_id = message.id if message.id is not None else new_id()
