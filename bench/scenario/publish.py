@@ -11,11 +11,13 @@ from bench.plan import Run
 
 BATCH = 100
 _DIGITS = 6
+# Waking a process costs a virtual machine anything from 15 to 500 µs, for seconds on end. Turns are short: more of them.
+_ROUNDS = 3
 
 
 def one_subscriber(run: Run) -> None:
     """One publisher, one subscriber, one publication at a time; then batches of 100 for who takes them."""
-    for round_number in range(run.scale.rounds):
+    for round_number in range(_ROUNDS * run.scale.rounds):
         for peer in run.programs:
             run.attempt(f"one subscriber, round {round_number + 1}: {peer.name:12}", partial(_alone, run, peer))
 
