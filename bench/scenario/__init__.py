@@ -10,6 +10,7 @@ from bench.scenario import deflate, delivery, durable, growth, memory, publish, 
 
 SCENARIOS: Final[dict[str, Callable[[Run], None]]] = {
     "delivery": delivery.at_a_thousand,
+    "delivery-rate": delivery.at_the_saturating_rate,
     "delivery-large": delivery.at_many_thousands,
     "publish": publish.one_subscriber,
     "channels": publish.one_of_many_channels,

@@ -20,6 +20,9 @@ FLOOD: Final[dict[str, Any]] = {"window": 32, "publishers": 32}
 RATE_PUBLISHERS = 8
 # Who is named in a target, and who shows where they stand.
 _LARGE: Final = ("apex-rtm", "apex-rtm-plain", "c-limit", "c-uring", "node-ws", "uwebsockets", "centrifugo")
+# Whose latency is alike at the saturating rate. One pause of the machine is the p99 of a turn, so they take more turns.
+_CLOSE: Final = ("apex-rtm", "c-limit", "uwebsockets")
+_MORE_TIMES = 2
 SATURATING_RATE, LIGHT_RATE = 100, 20
 
 
@@ -29,6 +32,21 @@ def at_a_thousand(run: Run) -> None:
         for peer in run.peers:
             turn = partial(_turn, run, peer, "1000", 1000, with_rates=True)
             run.attempt(f"1,000 subscribers, round {round_number + 1}: {peer.name:12}", turn)
+
+
+def at_the_saturating_rate(run: Run) -> None:
+    """The same 1,000 subscribers at 100 publications a second, again."""
+    for round_number in range(_MORE_TIMES * run.scale.rounds):
+        for peer in run.those(*_CLOSE):
+            run.attempt(f"100/s, round {round_number + 1}: {peer.name:12}", partial(_rate_turn, run, peer))
+
+
+def _rate_turn(run: Run, peer: Peer) -> str:
+    with Server(peer) as server:
+        server.subscribe(1000)
+        server.publish(20)
+        answer = _at_rate(run, server, SATURATING_RATE)
+    return "lost connections" if answer is None else f"p99 {answer['p99_us'] / 1000:.1f} ms"
 
 
 def at_many_thousands(run: Run) -> None:

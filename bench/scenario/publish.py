@@ -11,13 +11,13 @@ from bench.plan import Run
 
 BATCH = 100
 _DIGITS = 6
-# Waking a process costs a virtual machine anything from 15 to 500 µs, for seconds on end. Turns are short: more of them.
-_ROUNDS = 3
+# Waking a process costs a virtual machine anything from 15 to 500 µs, for seconds on end, so a median needs more turns.
+_TIMES = 3
 
 
 def one_subscriber(run: Run) -> None:
     """One publisher, one subscriber, one publication at a time; then batches of 100 for who takes them."""
-    for round_number in range(_ROUNDS * run.scale.rounds):
+    for round_number in range(_TIMES * run.scale.rounds):
         for peer in run.programs:
             run.attempt(f"one subscriber, round {round_number + 1}: {peer.name:12}", partial(_alone, run, peer))
 
@@ -52,7 +52,7 @@ def channel_name(number: int | str) -> str:
 
 def one_of_many_channels(run: Run) -> None:
     """Each channel has one subscriber; publications go to one after the other."""
-    for round_number in range(run.scale.rounds):
+    for round_number in range(_TIMES * run.scale.rounds):
         for peer in run.those("apex-rtm"):
             run.attempt(f"channels, round {round_number + 1}: µs a publish at", partial(_spread, run, peer))
 
