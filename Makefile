@@ -59,7 +59,7 @@ chaos: dev ## the long runs with figures: cuts under kill -9, a reconnect storm,
 conformance: dev ## Autobahn|Testsuite against the WebSocket edge; writes docs/conformance.md
 	@$(BIN)/python -m tools.conformance
 
-bench: dev ## cost of a delivery beside its peers, in turn: a quarter of an hour, writes docs/performance.md (Node.js and gcc)
+bench: dev ## cost of a delivery beside its peers, in turn: twenty minutes, writes docs/performance.md (Node.js and gcc)
 	@$(BIN)/python -m bench
 
 bench-instructions: dev ## instructions for each publish and delivery against those noted, by valgrind: three minutes
