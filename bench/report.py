@@ -209,7 +209,7 @@ def _self_check(ledger: Ledger) -> str:
     verdict = (
         "It waited for the server in every turn, so it was never the bottleneck."
         if not never_waited
-        else f"In {never_waited} turns it hardly ever waited: its speed may show in their latency, not in the CPU."
+        else f"Turns in which it hardly waited: {never_waited}. Its speed may show in their latency, not in the CPU."
     )
     return f"{_table(head, rows)}\n\n{verdict}"
 

@@ -18,7 +18,9 @@ class Parsed:
     """What the parser makes of a request."""
 
     def __init__(self, data: bytes) -> None:
-        self.path, self.headers, self.body, self.whole = b"", [], b"", 0  # type: ignore[var-annotated]
+        self.path = self.body = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.whole = 0
         httptools.HttpRequestParser(self).feed_data(data)
 
     def on_url(self, url: bytes) -> None:

@@ -1,7 +1,7 @@
 """Heads of requests that were let in: one that is the same but for the length of its body is let in again.
 
-A publisher says the same with every request. Parsing that, and checking its key, costs more than all the rest of a
-publication; comparing it costs next to nothing.
+A publisher says the same with every request. Parsing that, and checking its key, was two fifths of the time that a
+publication took; recognizing it takes a fraction of that.
 """
 
 from __future__ import annotations

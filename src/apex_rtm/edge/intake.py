@@ -352,7 +352,7 @@ class IntakeProtocol(HttpToolsProtocol):
         self._unwritten_bytes = self.transport.get_write_buffer_size()
         self._wait_s = seconds
         self._ends_at = self.loop.time() + seconds
-        # One that runs out too early is set anew then: a timer for every request would cost as much as its answer.
+        # One that runs out too early is set anew then, so that a connection in use does not need two for each request.
         if self._timer is not None and self._timer_at > self._ends_at:
             self._timer.cancel()
             self._timer = None
